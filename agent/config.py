@@ -1,0 +1,139 @@
+"""One configuration: defaults < overread.toml < OVERREAD_* in the environment < flags."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from overread.imaging.errors import ConfigError
+
+
+class PlannerConfig(BaseModel, extra="forbid"):
+    """Which planner, where it is served, and how long we wait for it."""
+
+    profile: str = Field(
+        default="bundled", description="Name of a profile, or path of a profile TOML."
+    )
+    host: str = Field(
+        default="127.0.0.1", description="Where the planner listens; loopback by default."
+    )
+    port: int = Field(default=8077, ge=1, le=65535)
+    api_key: str | None = Field(
+        default=None, description="Sent to a remote endpoint; never logged."
+    )
+    base_url: str | None = Field(
+        default=None, description="Any OpenAI-compatible endpoint instead."
+    )
+    timeout_s: float = Field(default=120.0, gt=0, description="For one planner step.")
+    start_timeout_s: float = Field(
+        default=600.0, gt=0, description="For the server to become ready."
+    )
+
+    @property
+    def url(self) -> str:
+        """The OpenAI-compatible endpoint to call."""
+        return self.base_url or f"http://{self.host}:{self.port}/v1"
+
+
+class AgentConfig(BaseModel, extra="forbid"):
+    """Budgets of one question."""
+
+    max_steps: int = Field(
+        default=6, ge=1, le=50, description="Planner steps before it must answer."
+    )
+    tool_timeout_s: float = Field(default=60.0, gt=0)
+    max_question_chars: int = Field(default=4000, ge=1)
+    max_images: int = Field(default=4, ge=1, le=32)
+    tools: list[str] | None = Field(
+        default=None, description="Names of the tools in play; all by default."
+    )
+    verify: bool = Field(default=True, description="Hold answers against their evidence.")
+
+
+class IndexConfig(BaseModel, extra="forbid"):
+    """The retrieval index."""
+
+    embedder: str = Field(
+        default="bundled", description="'bundled', or a model name or local folder."
+    )
+    url: str | None = Field(
+        default=None, description="A Chroma server; embedded in the data folder if unset."
+    )
+    exclude_same_patient: bool = True
+
+
+class Config(BaseSettings):
+    """Everything a user can set. Nested names join with two underscores in the environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OVERREAD_", env_nested_delimiter="__", toml_file="overread.toml", extra="forbid"
+    )
+
+    data_dir: Path = Field(
+        default=Path("~/.local/share/overread"),
+        description="Index, sessions, artifacts, assembled models.",
+    )
+    planner: PlannerConfig = PlannerConfig()
+    agent: AgentConfig = AgentConfig()
+    index: IndexConfig = IndexConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags first, then the environment, then the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def data(self) -> Path:
+        """The data folder with `~` expanded."""
+        return self.data_dir.expanduser()
+
+
+def load_config(**flags: Any) -> Config:
+    """Load the configuration; flags that are None do not count.
+
+    Raises:
+        ConfigError: A value or a key is not allowed.
+    """
+    try:
+        return Config(**{name: value for name, value in flags.items() if value is not None})
+    except (ValidationError, ValueError) as error:
+        if not isinstance(error, ValidationError):
+            raise ConfigError(f"overread.toml cannot be read: {error}") from error
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"setting '{where}': {first['msg']} (from overread.toml, OVERREAD_* or a flag)"
+        ) from error
+
+
+def ensure_data_dir(config: Config) -> Path:
+    """Create the data folder (mode 0700) and check that it can be written.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    folder = config.data
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = folder / ".write-test"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"the data folder {folder} cannot be written ({error.strerror}); "
+            "set OVERREAD_DATA_DIR to a folder you own"
+        ) from error
+    return folder

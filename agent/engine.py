@@ -1,0 +1,177 @@
+"""Run questions through the graph and tell what happens, event by event."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.types import Command, StateSnapshot
+
+from overread.agent.answer import Answer, Removed, Usage
+from overread.agent.context import Surroundings
+from overread.agent.events import AnswerReady, Event, SessionStarted
+from overread.agent.graph import build_graph
+from overread.agent.intake import register
+from overread.agent.ledger import cited
+from overread.agent.sessions import only_user
+from overread.agent.state import Clock, ImageSource, Run, State
+from overread.agent.threads import in_thread
+from overread.imaging.errors import InputError, UnknownReference
+from overread.tools.base import Evidence
+from overread.tools.fence import clean
+
+# Nodes per planner step, and those around them; LangGraph's own limit only guards against bugs.
+_NODES_PER_STEP, _NODES_AROUND = 3, 20
+
+
+class Engine:
+    """One compiled graph with its checkpoints; many sessions at once."""
+
+    def __init__(self, around: Surroundings, checkpointer: BaseCheckpointSaver[str]) -> None:
+        """Compile the graph."""
+        self._around = around
+        self._graph = build_graph(around, checkpointer)
+
+    async def ask(
+        self,
+        session: str,
+        question: str,
+        images: Sequence[ImageSource] = (),
+        *,
+        may_ask: bool = False,
+        sign_off: bool = False,
+    ) -> AsyncGenerator[Event, None]:
+        """Answer a question, or go on with it if it is the one that was left unfinished.
+
+        A reply to a question of the planner's is given here too: the session waits for it.
+
+        Raises:
+            OverreadError: One clear sentence; what was finished is kept.
+        """
+        with only_user(self._around.resources.data, session):
+            before = await self._graph.aget_state(self._config(session))
+            if _waiting(before) == "clarify":
+                command: Command[Any] | State | None = Command(resume=question)
+                run, resumed = Run(), True
+            elif await self._is_unfinished(before, question, images):
+                command, run, resumed = None, Run(images), True
+            else:
+                run, resumed = Run(images), False
+                command = {
+                    "question": question,
+                    "expected_images": len(images),
+                    "may_ask": may_ask,
+                    "sign_off": sign_off,
+                }
+            async with aclosing(self._run(session, command, run, before, resumed)) as events:
+                async for event in events:
+                    yield event
+
+    async def resume(self, session: str, reply: Any = None) -> AsyncGenerator[Event, None]:
+        """Go on with a session that was stopped, or that waits for a person.
+
+        Args:
+            session: Its id.
+            reply: To a clarifying question: text. To a sign-off: True, False, or
+                {"approved": True, "text": corrected}. None for a session that was stopped.
+
+        Raises:
+            UnknownReference: There is no such session.
+            InputError: Nothing is left to do in it, or it waits for a reply.
+        """
+        with only_user(self._around.resources.data, session):
+            before = await self._graph.aget_state(self._config(session))
+            if not before.values:
+                raise UnknownReference(f"there is no session '{session}'")
+            if not before.next:
+                raise InputError(f"session {session} has nothing left to do; ask a new question")
+            waiting = _waiting(before)
+            if waiting and reply is None:
+                raise InputError(f"session {session} waits for a reply ({waiting}); give one")
+            command: Command[Any] | None = Command(resume=reply) if waiting else None
+            async with aclosing(self._run(session, command, Run(), before, resumed=True)) as events:
+                async for event in events:
+                    yield event
+
+    async def _run(
+        self,
+        session: str,
+        command: Command[Any] | State | None,
+        run: Run,
+        before: StateSnapshot,
+        resumed: bool,
+    ) -> AsyncGenerator[Event, None]:
+        config = self._config(session)
+        yield SessionStarted(session, tuple(before.values.get("images", ())), resumed)
+        stream: AsyncIterator[Any] = self._graph.astream(
+            command, config, context=run, stream_mode="custom", durability="sync"
+        )
+        async with aclosing(cast(AsyncGenerator[Any, None], stream)) as events:
+            async for event in events:
+                yield event
+        after = await self._graph.aget_state(config)
+        yield AnswerReady(_answer(session, after, run.clock))
+
+    async def _is_unfinished(
+        self, before: StateSnapshot, question: str, images: Sequence[ImageSource]
+    ) -> bool:
+        """Whether this very question, with these images, was stopped on its way."""
+        values = before.values
+        if not before.next or _waiting(before) or values.get("question") != clean(question).strip():
+            return False
+        if before.next == ("intake",) or not images:
+            return len(images) == values.get("expected_images")
+        resources, limit = self._around.resources, self._around.config.agent.max_images
+        refs = await in_thread(lambda: register(resources, images, limit))
+        return {str(ref) for ref in refs} <= set(values["images"])
+
+    def _config(self, session: str) -> RunnableConfig:
+        steps = self._around.config.agent.max_steps
+        return {
+            "configurable": {"thread_id": session},
+            "recursion_limit": _NODES_PER_STEP * steps + _NODES_AROUND,
+        }
+
+
+def _waiting(snapshot: StateSnapshot) -> str | None:
+    """Return what a session waits for: "clarify", "sign_off" or nothing."""
+    for interrupt in snapshot.interrupts:
+        return str(interrupt.value["kind"])
+    return None
+
+
+def _answer(session: str, snapshot: StateSnapshot, clock: Clock) -> Answer:
+    values = snapshot.values
+    evidence = tuple(Evidence.model_validate(item) for item in values["evidence"])
+    usage = Usage(
+        steps=clock.steps,
+        tool_calls=clock.calls,
+        prompt_tokens=clock.prompt_tokens,
+        completion_tokens=clock.completion_tokens,
+        seconds=clock.elapsed(),
+        model_seconds=clock.model,
+        tool_seconds=clock.tools,
+        intake_seconds=clock.intake,
+    )
+    for interrupt in snapshot.interrupts:
+        kind, text = interrupt.value["kind"], interrupt.value["text"]
+        return Answer(
+            text=text, evidence=evidence, waiting=kind, usage=usage, session=session,
+            artifacts=_artifacts(text, evidence),
+        )  # fmt: skip
+    result = values["result"]
+    return Answer(
+        text=result["text"],
+        evidence=evidence,
+        artifacts=_artifacts(result["text"], evidence),
+        abstained=result["abstained"],
+        removed=tuple(Removed(**item) for item in result["removed"]),
+        usage=usage,
+        session=session,
+    )
+
+
+def _artifacts(text: str, evidence: Sequence[Evidence]) -> tuple[Any, ...]:
+    found = [artifact for entry in cited(text, evidence) for artifact in entry.artifacts]
+    return tuple(dict.fromkeys(found))

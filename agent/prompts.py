@@ -1,0 +1,72 @@
+"""What the planner reads: one rendering for the agent, the training traces and the evaluations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Message = dict[str, Any]
+
+DIRECT_SYSTEM = "Answer from the images alone, in a few words."
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a session's transcript; small and JSON-able, so checkpoints can carry it.
+
+    Attributes:
+        kind: "question" (the user's words; the first one stands under the images), "step" (the
+            planner's own JSON), "results" (tool sentences, each already led by its `[E..]`),
+            "problems" (what the verifier, the budget or the parser objects to).
+        text: As rendered.
+    """
+
+    kind: Literal["question", "step", "results", "problems"]
+    text: str
+
+
+def evidence_line(evidence_id: str, content: str) -> str:
+    """Return `[E2] content`."""
+    return f"[{evidence_id}] {content}"
+
+
+def planner_messages(
+    system: str, image_urls: Sequence[str], intake: Sequence[str], transcript: Sequence[Entry]
+) -> list[Message]:
+    """Render a session for the chat endpoint.
+
+    Args:
+        system: The profile's system prompt.
+        image_urls: `data:` URLs, in the order of the image numbers.
+        intake: One evidence line an image ("[E1] image 1: modality CR, ...").
+        transcript: Oldest first; the first entry is a question.
+    """
+    if not transcript or transcript[0].kind != "question":
+        raise ValueError("a transcript starts with a question")
+    facts = "".join(f"{line}\n" for line in intake)
+    opening: list[Message] = [
+        *({"type": "image_url", "image_url": {"url": url}} for url in image_urls),
+        {"type": "text", "text": f"{facts}Question: {transcript[0].text}"},
+    ]
+    messages: list[Message] = [
+        {"role": "system", "content": system},
+        {"role": "user", "content": opening},
+    ]
+    for entry in transcript[1:]:
+        if entry.kind == "step":
+            messages.append({"role": "assistant", "content": entry.text})
+        else:
+            text = f"Question: {entry.text}" if entry.kind == "question" else entry.text
+            messages.append({"role": "user", "content": text})
+    return messages
+
+
+def direct_messages(image_urls: Sequence[str], question: str) -> list[Message]:
+    """Render a question put to the bare VLM: no tools, no evidence."""
+    content: list[Message] = [
+        *({"type": "image_url", "image_url": {"url": url}} for url in image_urls),
+        {"type": "text", "text": f"Question: {question}"},
+    ]
+    return [
+        {"role": "system", "content": DIRECT_SYSTEM},
+        {"role": "user", "content": content},
+    ]

@@ -1,0 +1,84 @@
+"""The folders and models behind the agent, opened on first use, once a process."""
+
+import threading
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from overread.agent.config import Config, ensure_data_dir
+from overread.imaging.archive import Archive
+from overread.imaging.pseudonym import Pseudonymiser
+from overread.tools.artifacts import ArtifactStore
+
+if TYPE_CHECKING:
+    from overread.index.store import CaseIndex
+    from overread.tools.segmenter import Segmenter
+
+T = TypeVar("T")
+_loaded: dict[Hashable, Any] = {}
+_locks: dict[Hashable, threading.Lock] = {}
+_guard = threading.Lock()
+
+
+def once(key: Hashable, load: Callable[[], T]) -> T:
+    """Return what `load` gave the first time; callers at the same time wait for it."""
+    with _guard:
+        lock = _locks.setdefault(key, threading.Lock())
+    with lock:
+        if key not in _loaded:
+            _loaded[key] = load()
+        return _loaded[key]
+
+
+class Resources:
+    """What tools need, for one configuration.
+
+    Attributes:
+        data: The data folder; below it `archive/`, `artifacts/`, `index/`, `sessions.sqlite`.
+        archive: De-identified images.
+        artifacts: Files that tools made.
+        pseudonymiser: For new images.
+    """
+
+    def __init__(self, config: Config) -> None:
+        """Open the folders; models wait until they are asked for.
+
+        Raises:
+            ConfigError: The data folder cannot be written.
+        """
+        self._config = config
+        self.data = ensure_data_dir(config)
+        self.archive = Archive(self.data / "archive")
+        self.artifacts = ArtifactStore(self.data / "artifacts")
+        self.pseudonymiser = Pseudonymiser(self.data / "pseudonym.secret")
+
+    @property
+    def index_place(self) -> str | Path:
+        """A Chroma server's URL, or the folder of the embedded index."""
+        return self._config.index.url or self.data / "index"
+
+    def segmenter(self) -> "Segmenter":
+        """Return the segmenter.
+
+        Raises:
+            ConfigError: Its weights are missing.
+        """
+        from overread.tools.bundled_segmenter import bundled_segmenter
+
+        return once("segmenter", bundled_segmenter)
+
+    def index(self) -> "CaseIndex | None":
+        """Return the index, or None when none was built.
+
+        Raises:
+            IndexMismatch: It was built with another embedder, or is damaged.
+            ConfigError: The embedder or the Chroma server cannot be used.
+        """
+        from overread.index.embedder import load_embedder
+        from overread.index.store import CaseIndex, has_index
+
+        place, spec = self.index_place, self._config.index.embedder
+        if not has_index(place):
+            return None
+        embedder = once(("embedder", spec), lambda: load_embedder(spec))
+        return once(("index", str(place), spec), lambda: CaseIndex.open(place, embedder))

@@ -1,0 +1,86 @@
+"""Where sessions are kept: one SQLite file of checkpoints, one lock a session."""
+
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import aiosqlite
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+from overread.imaging.errors import ConfigError, InputError
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def new_session_id() -> str:
+    """Return a fresh, unguessable id."""
+    return f"s-{secrets.token_hex(8)}"
+
+
+def check_session_id(session: str) -> str:
+    """Return the id.
+
+    Raises:
+        InputError: It is not 1 to 64 letters, digits, `-` or `_`.
+    """
+    if not _ID.fullmatch(session):
+        raise InputError(
+            f"'{session:.80}' is not a session id; use 1 to 64 letters, digits, '-' or '_'"
+        )
+    return session
+
+
+@asynccontextmanager
+async def open_sessions(data: Path) -> AsyncIterator[AsyncSqliteSaver]:
+    """Open the checkpoints of all sessions.
+
+    Checkpoints are msgpack of plain JSON types: nothing else is decoded, no pickle, no class of
+    anybody's.
+
+    Raises:
+        ConfigError: The file is not a database, or cannot be written.
+    """
+    path = data / "sessions.sqlite"
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = await aiosqlite.connect(path, timeout=30)
+    except (OSError, aiosqlite.Error) as error:
+        raise ConfigError(f"the sessions file {path} cannot be opened: {error}") from error
+    try:
+        serde = JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None)
+        saver = AsyncSqliteSaver(connection, serde=serde)
+        try:
+            await saver.setup()
+            # With WAL a killed process loses nothing; only a power cut may lose the last step.
+            await connection.execute("PRAGMA synchronous=NORMAL")
+        except aiosqlite.Error as error:
+            raise ConfigError(
+                f"the sessions file {path} is damaged ({error}); move it away to start afresh"
+            ) from error
+        yield saver
+    finally:
+        await connection.close()
+
+
+@contextmanager
+def only_user(data: Path, session: str) -> Iterator[None]:
+    """Hold a session; the kernel lets go of it when the process dies, however it dies.
+
+    Raises:
+        InputError: Another question is being answered in it.
+    """
+    folder = data / "locks"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / f"{session}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"session {session} is answering another question; wait, or start a new session"
+            ) from error
+        yield

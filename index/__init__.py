@@ -1,0 +1,1 @@
+"""Embedders, the Chroma store, ingestion and search."""

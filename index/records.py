@@ -1,0 +1,138 @@
+"""What goes into the index and what comes out. Knows no database."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image as PILImage
+
+from overread.imaging.render import for_planner
+from overread.imaging.study import Image, ImageRef
+
+ID_CHARS = 32
+VIEW_SIZE = 512
+
+Metadata = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaseRecord:
+    """One image with what is known of it, ready to be indexed.
+
+    Attributes:
+        view: The image as a reader sees it, mode RGB.
+        ref: Image reference (`study_id/series/instance[/frame]`).
+        study_id, patient_id: Pseudonyms.
+        modality: DICOM Modality. body_part: Lower-case words, or "".
+        domain: One of `overread.index.domains`, or "unknown".
+        labels: Findings by name; empty when none is known.
+        report: Report text, or "".
+        age: Years, or None. sex: "F", "M", "O" or None.
+        source: Where the case comes from. licence: On which terms.
+    """
+
+    view: PILImage.Image
+    ref: str
+    study_id: str
+    patient_id: str
+    modality: str = "OT"
+    body_part: str = ""
+    domain: str = "unknown"
+    labels: tuple[str, ...] = ()
+    report: str = ""
+    age: float | None = None
+    sex: str | None = None
+    source: str = ""
+    licence: str = ""
+
+    @property
+    def image_id(self) -> str:
+        """Hash of the pixels and of where they belong; the same image gets the same id."""
+        view = self.view
+        return _digest(self.ref, f"{view.mode}{view.size}", view.tobytes())
+
+    @property
+    def text(self) -> str:
+        """The passage that text search matches: the report, or else a caption of the facts."""
+        return self.report.strip() or caption(self.modality, self.body_part, self.labels)
+
+    @property
+    def text_id(self) -> str:
+        """One passage per series; a corrected wording replaces the old one."""
+        return _digest(self.study_id, ImageRef.parse(self.ref).series)
+
+    def metadata(self) -> Metadata:
+        """Return what Chroma stores; it accepts neither None nor empty lists."""
+        facts: dict[str, Any] = {
+            "ref": self.ref,
+            "study_id": self.study_id,
+            "patient_id": self.patient_id,
+            "modality": self.modality,
+            "body_part": self.body_part,
+            "domain": self.domain,
+            "labels": list(self.labels),
+            "report": self.report,
+            "age": self.age,
+            "sex": self.sex,
+            "source": self.source,
+            "licence": self.licence,
+        }
+        return {key: value for key, value in facts.items() if value not in (None, [])}
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One case found.
+
+    Attributes:
+        id: In the collection it was found in.
+        ref: Image reference of the case.
+        score: Cosine similarity to the query, -1..1.
+        patient_id, study_id, labels, report, modality, body_part, domain, source, licence:
+            As in `CaseRecord`.
+    """
+
+    id: str
+    ref: str
+    score: float
+    patient_id: str
+    study_id: str
+    labels: tuple[str, ...]
+    report: str
+    modality: str
+    body_part: str
+    domain: str
+    source: str
+    licence: str
+
+    @classmethod
+    def from_metadata(cls, id_: str, score: float, metadata: Mapping[str, Any]) -> "Hit":
+        """Build from what Chroma returns."""
+        names = ("ref", "patient_id", "study_id", "report", "modality", "body_part", "domain")
+        words = {name: str(metadata.get(name, "")) for name in (*names, "source", "licence")}
+        labels = tuple(str(label) for label in metadata.get("labels", ()))
+        return cls(id=id_, score=score, labels=labels, **words)
+
+
+def picture(image: Image) -> PILImage.Image:
+    """Render an image the one way that both indexing and searching see it: windowed and square."""
+    return for_planner(image, VIEW_SIZE)
+
+
+def caption(modality: str, body_part: str, labels: tuple[str, ...]) -> str:
+    """Describe an image that has no report.
+
+    >>> caption("CR", "chest", ("effusion",))
+    'CR of the chest. Findings: effusion.'
+    """
+    what = f"{modality} of the {body_part}" if body_part else f"{modality} image"
+    return f"{what}. Findings: {', '.join(labels)}." if labels else f"{what}."
+
+
+def _digest(*parts: str | bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()[:ID_CHARS]

@@ -1,0 +1,40 @@
+"""How many of the ranked contexts to keep. Pure; knows no index."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+GAMMA = 0.25
+"""Default drop: keep going while each score is at least exp(-0.25) = 0.78 of the one before."""
+
+
+def adaptive(scores: Sequence[float], gamma: float, floor: float, cap: int) -> int:
+    """Return how many of the best contexts to keep.
+
+    Contexts below `floor` go first; the rest is kept up to the first drop
+    log(s_i / s_{i+1}) > gamma, and never more than `cap`.
+
+    Args:
+        scores: Similarities, best first, shape (n,).
+        gamma: Largest allowed drop of the natural logarithm between neighbours; not negative.
+        floor: Smallest score worth keeping. Scores of zero or less are never kept, since their
+            logarithm does not exist.
+        cap: Largest number to keep; not negative.
+
+    Raises:
+        ValueError: `gamma` or `cap` is negative, or `scores` is not in descending order.
+
+    Source: MMed-RAG (arXiv 2410.13085), adaptive retrieved context selection.
+
+    >>> adaptive([0.9, 0.85, 0.3, 0.29], gamma=0.25, floor=0.2, cap=5)
+    2
+    """
+    if gamma < 0 or cap < 0:
+        raise ValueError(f"gamma and cap must not be negative, got {gamma} and {cap}")
+    if any(after > before for before, after in pairwise(scores)):
+        raise ValueError("scores must be in descending order")
+    worthy = [score for score in scores[:cap] if score >= floor and score > 0]
+    for i, (before, after) in enumerate(pairwise(worthy), start=1):
+        if math.log(before / after) > gamma:
+            return i
+    return len(worthy)

@@ -1,0 +1,284 @@
+"""The verifier on answers whose verdict a person can read off the evidence."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from overread.agent.verifier import Problem, abstains, verify, without
+from overread.tools import phrases
+from overread.tools.base import Evidence, Value
+
+
+def evidence(number: int, tool: str, content: str, values: dict[str, Value], image: int = 1):
+    return Evidence(
+        id=f"E{number}", tool=tool, arguments={"image": image}, content=content, version="1",
+        values=values,
+    )  # fmt: skip
+
+
+def segmented(number: int, target: str, found: bool, side: str | None = "left", image: int = 1,
+              regions: int = 1):  # fmt: skip
+    values: dict[str, Value] = {"found": found, "target": target}
+    if found:
+        values |= {
+            "area_mm2": 134.3, "long_axis_mm": 12.4, "regions": regions,
+            "picture_position": "upper right", "patient_side": side,
+        }  # fmt: skip
+    return evidence(
+        number, "segment", phrases.segmented(image, target, values, 0.93), values, image
+    )
+
+
+def measured(number: int, quantity: str, target: str, reference: str | None, value: float,
+             unit: str, image: int = 1):  # fmt: skip
+    values: dict[str, Value] = {
+        "quantity": quantity, "target": target, "reference": reference, "value": value,
+        "unit": unit,
+    }  # fmt: skip
+    content = phrases.measured(image, quantity, target, reference, value, unit)
+    return evidence(number, "measure", content, values, image)
+
+
+INTAKE = evidence(
+    1, "intake", phrases.intake(1, "CR", "chest", (512, 512), (0.5, 0.5)),
+    {"modality": "CR", "body_part": "chest", "view": "PA", "rows": 512, "columns": 512},
+)  # fmt: skip
+SIMILAR = evidence(
+    8, "find_similar_cases", phrases.similar(1, {"pneumothorax": 3, "normal": 2}, 0.91, 5, "chest-xray"),
+    {"total": 5, "closest": 0.91, "domain": "chest-xray", "cases with pneumothorax": 3,
+     "cases with normal": 2},
+)  # fmt: skip
+SESSION = [
+    INTAKE,
+    segmented(2, "nodule", True),
+    segmented(3, "effusion", False),
+    measured(4, "width_ratio", "heart", "thorax", 0.54, ""),
+    measured(5, "count", "nuclei", None, 23, ""),
+    segmented(6, "consolidation", True, side=None, regions=2),
+    measured(7, "midline_shift", "ventricles", None, 4.2, "mm"),
+    SIMILAR,
+    segmented(9, "heart", True, side=None),
+    segmented(10, "spleen", False),
+]
+
+SOUND = [
+    ("Is there a nodule?", "Yes, there is a nodule in the left lung [E2]."),
+    ("Is there a nodule?", "Yes [E2]."),
+    ("Is there an effusion?", "No [E3]."),
+    ("Is there an effusion?", "No, there is no pleural effusion [E3]."),
+    ("Is there an effusion?", "No effusion was found [E3]."),
+    ("Is there an effusion?", "A pleural effusion is not seen [E3]."),
+    ("Is there an effusion on the left?", "No, there is no effusion on the left [E3]."),
+    ("Is there a nodule in the right lung?", "No, the nodule is on the left [E2]."),
+    ("Which side?", "Left [E2]."),
+    (
+        "Where is the nodule?",
+        "It is in the upper right of the picture, on the patient's left [E2].",
+    ),
+    ("How large is it?", "It measures 12.4 mm [E2]."),
+    ("How large is it?", "It measures 12 mm [E2]."),
+    ("How large is it?", "It measures 1.24 cm and covers 134.3 mm2 [E2]."),
+    ("How large is it?", "The nodule has an area of 134 square millimetres [E2]."),
+    ("Is the heart enlarged?", "Yes, the heart is enlarged, with a ratio of 0.54 [E4]."),
+    ("Is the heart enlarged?", "Yes, the ratio is 0.54, above the limit of 0.5 [E4]."),
+    ("What is the ratio?", "0.54 [E4]."),
+    ("What is the ratio?", "The heart takes 54 % of the width of the thorax [E4]."),
+    ("How many nuclei?", "There are 23 nuclei [E5]."),
+    ("", "A nodule is present, but no effusion [E2][E3]."),
+    ("", "No effusion, and a nodule of 12.4 mm on the left [E3, E2]."),
+    ("", "There is bilateral consolidation [E6]."),
+    ("What is the shift?", "The midline shift is 4.2 mm [E7]."),
+    ("What kind of image?", "This is a chest X-ray [E1]."),
+    ("What kind of image?", "It is not a CT [E1]."),
+    ("", "A nodule is seen on the chest radiograph [E2]."),
+    ("Which view?", "It is a frontal chest X-ray [E1]."),
+    ("", "Three of the similar cases had a pneumothorax [E8]."),
+    ("", "5 similar cases of chest-xray were found; 3 with pneumothorax [E8]."),
+    ("Is there a midline shift?", "Yes, there is a midline shift: it measures 4.2 mm [E7]."),
+    ("Is there a midline shift?", "No relevant midline shift: it measures 4.2 mm [E7]."),
+    ("", "The heart was outlined [E9]."),
+    ("", "The spleen was not found [E10]."),
+    ("", "There is not enough evidence to answer this question."),
+    ("", "I cannot tell whether there is an effusion."),
+    ("", "Please have a radiologist check this."),
+    ("Is it larger than 10 mm?", "Yes, at 12.4 mm it is larger than 10 mm [E2]."),
+    ("Does image 1 show a nodule?", "Yes, image 1 shows a nodule [E2]."),
+]
+
+UNSOUND = [
+    ("Is there a nodule?", "No [E2].", "did find nodule"),
+    ("Is there a nodule?", "No, there is no nodule [E2].", "did find nodule"),
+    ("Is there an effusion?", "Yes [E3].", "did not find effusion"),
+    ("Is there an effusion?", "There is an effusion [E3].", "did not find effusion"),
+    ("Is there a nodule?", "Yes, there is a nodule.", "cites no evidence"),
+    ("Is there a nodule?", "Yes.", "cites no evidence"),
+    ("Is there a nodule?", "Yes, there is a nodule [E12].", "does not exist"),
+    ("Is there a nodule?", "Yes, there is no nodule [E3].", "."),
+    ("Is there a nodule?", "No, there is a nodule [E2].", "opposite"),
+    ("", "There is a nodule in the right lung [E2].", "patient's left"),
+    ("", "Right [E2].", "does not say right"),
+    ("Is there a nodule in the right lung?", "Yes [E2].", "patient's left"),
+    ("", "It lies in the lower left of the picture [E2].", "does not place it"),
+    ("", "It measures 12.5 mm [E2].", "12.5 mm"),
+    ("", "It measures 13 mm [E2].", "13 mm"),
+    ("", "It measures 12.4 cm [E2].", "124 mm"),
+    ("", "The area is 12.4 mm2 [E2].", "12.4 mm2"),
+    ("", "It measures 134.3 mm [E2].", "134.3 mm"),
+    ("", "The ratio is 0.64 [E4].", "0.64"),
+    ("", "There are 24 nuclei [E5].", "24"),
+    ("", "There are four nuclei [E5].", "4"),
+    ("Is the heart enlarged?", "No [E4].", "did find cardiomegaly"),
+    ("Is the heart enlarged?", "The heart is not enlarged [E4].", "did find cardiomegaly"),
+    ("", "The heart size is normal [E4].", "did not find normality"),
+    ("", "The ratio is below the limit of 0.5 [E4].", "less than 0.5"),
+    ("", "There is a fracture [E2].", "says nothing of fracture"),
+    ("", "This suggests pneumonia [E6].", "says nothing of pneumonia"),
+    ("", "There is a pneumothorax [E8].", "says nothing of pneumothorax"),
+    ("", "There is consolidation on the left [E6].", "gives no side"),
+    ("", "This is a CT [E1].", "not say that the image is CT"),
+    ("", "This is an X-ray of the knee [E1].", "knee"),
+    ("", "It is an axial slice [E1].", "axial"),
+    ("What is abnormal?", "The chest is clear [E1].", "says nothing of normality"),
+    ("", "The lungs are normal [E3].", "says nothing of normality"),
+    ("", "3 similar cases were found [E8].", "3 similar cases is not what E8 says"),
+    ("", "Of the similar cases 2 with pneumothorax [E8].", "2 with pneumothorax is not"),
+    ("", "The spleen lies in the stroma [E10].", "did not find spleen"),
+    ("", "The spleen is visible [E2].", "says nothing of spleen"),
+    ("", "Everything looks fine.", "cites no evidence"),
+    ("", "I cannot tell its size, but there is an effusion.", "cites no evidence"),
+    ("Does image 2 show a nodule?", "Image 2 shows a nodule [E2].", "says nothing of nodule"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("question", "answer"), SOUND)
+def test_a_sound_answer_passes(question: str, answer: str) -> None:
+    assert verify(answer, SESSION, question) == []
+
+
+@pytest.mark.parametrize(("question", "answer", "reason"), UNSOUND)
+def test_an_unsound_answer_is_caught(question: str, answer: str, reason: str) -> None:
+    problems = verify(answer, SESSION, question)
+    assert [problem.sentence for problem in problems] == [answer]
+    assert reason in problems[0].reason + "."
+
+
+def test_only_the_failing_sentence_is_removed() -> None:
+    answer = "Yes, there is a nodule [E2]. It measures 21 mm [E2]. No effusion [E3]."
+    problems = verify(answer, SESSION, "Is there a nodule?")
+    assert [problem.sentence for problem in problems] == ["It measures 21 mm [E2]."]
+    assert without(answer, problems) == "Yes, there is a nodule [E2]. No effusion [E3]."
+
+
+def test_what_claims_nothing_does_not_survive_alone() -> None:
+    answer = "There is a nodule on the right [E2]. Please consult a radiologist."
+    assert without(answer, verify(answer, SESSION)) == ""
+
+
+def test_quoted_text_is_no_evidence() -> None:
+    quoted = evidence(
+        2, "find_similar_cases", "1 cases\ncase a: <data>large effusion, 55 mm</data>",
+        {"total": 1, "cases with nodule": 1},
+    )  # fmt: skip
+    answer = "There is a large effusion [E2]."
+    assert verify(answer, [INTAKE, quoted]) == [Problem(answer, "E2 says nothing of effusion")]
+    assert verify("It measures 55 mm [E2].", [INTAKE, quoted])
+
+
+def test_each_image_has_its_own_evidence() -> None:
+    session = [segmented(1, "nodule", True), segmented(2, "nodule", False, image=2)]
+    sound = "There is a nodule in image 1, but none is seen in image 2 [E1][E2]."
+    assert verify(sound, session) == []
+    assert verify("There is a nodule in image 2 [E1][E2].", session)
+    assert verify("There is no nodule in image 1 [E1][E2].", session)
+
+
+@pytest.mark.parametrize(
+    ("shift", "lead", "sound"),
+    [(8.0, "Yes", True), (8.0, "No", False), (0.2, "Yes", False), (0.2, "No", True)],
+)
+def test_a_midline_shift_is_judged_by_its_size(shift: float, lead: str, sound: bool) -> None:
+    session = [measured(1, "midline_shift", "ventricles", None, shift, "mm")]
+    answer = f"{lead}, it measures {shift} mm [E1]."
+    assert (verify(answer, session, "Is there a midline shift?") == []) is sound
+
+
+def test_a_report_is_read_with_its_negations() -> None:
+    report = evidence(
+        1, "generate_report",
+        "generate_report for image 1: 3 sentences; Nodule: long axis 12.4 mm, patient left. "
+        "Effusion: not found.",
+        {"sentences": 3},
+    )  # fmt: skip
+    assert verify("The report notes a nodule on the left and no effusion [E1].", [report]) == []
+    assert verify("The report notes an effusion [E1].", [report])
+    assert verify("The report notes no nodule [E1].", [report])
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("There is not enough evidence to answer this question.", True),
+        ("I cannot determine the side.", True),
+        ("I cannot determine the side, but there is a nodule [E2].", False),
+        ("Please consult a radiologist.", False),
+        ("No [E3].", False),
+        ("", True),
+    ],
+)
+def test_abstention_is_recognised(answer: str, expected: bool) -> None:
+    assert abstains(answer) is expected
+
+
+lengths = st.decimals(min_value=1, max_value=400, places=1).map(float)
+
+
+@given(lengths, lengths)
+def test_a_number_passes_exactly_when_the_tool_said_it(told: float, written: float) -> None:
+    session = [measured(1, "width", "mass", None, told, "mm")]
+    problems = verify(f"The mass is {written} mm wide [E1].", session)
+    assert (problems == []) == (told == written)
+
+
+@given(lengths)
+def test_rounding_to_whole_millimetres_passes(told: float) -> None:
+    session = [measured(1, "width", "mass", None, told, "mm")]
+    assert verify(f"The mass is {told:.0f} mm wide [E1].", session) == []
+    assert verify(f"The mass is {int(told)} mm wide [E1].", session) == []
+    assert verify(f"The mass is {int(told) + 2} mm wide [E1].", session)
+
+
+names = st.sampled_from(["nodule", "effusion", "pneumothorax", "consolidation", "cyst", "mass"])
+
+
+@given(names, st.booleans(), st.booleans())
+def test_presence_passes_exactly_when_it_is_true(name: str, truth: bool, said: bool) -> None:
+    session = [segmented(1, name, truth)]
+    statement = f"There is {'a' if said else 'no'} {name} [E1]."
+    assert (verify(statement, session) == []) == (truth == said)
+    lead = "Yes [E1]." if said else "No [E1]."
+    assert (verify(lead, session, f"Is there a {name}?") == []) == (truth == said)
+
+
+@given(names, st.sampled_from(["left", "right"]), st.sampled_from(["left", "right"]))
+def test_a_side_passes_exactly_when_it_is_true(name: str, truth: str, said: str) -> None:
+    session = [segmented(1, name, True, side=truth)]
+    problems = verify(f"There is a {name} on the {said} [E1].", session)
+    assert (problems == []) == (truth == said)
+
+
+@given(st.text(max_size=200), st.text(max_size=60))
+def test_any_text_is_read_without_error(answer: str, question: str) -> None:
+    problems = verify(answer, SESSION, question)
+    left = without(answer, problems)
+    assert all(problem.sentence not in left for problem in problems if len(problem.sentence) > 20)
+
+
+@given(st.lists(st.sampled_from([answer for _, answer in SOUND] + [a for _, a, _ in UNSOUND]),
+                min_size=1, max_size=5))  # fmt: skip
+def test_what_is_left_after_removal_passes(answers: list[str]) -> None:
+    text = " ".join(answers)
+    left = without(text, verify(text, SESSION))
+    assert verify(left, SESSION) == []
+    assert not re.search(r"\[E12\]", left)

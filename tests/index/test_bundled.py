@@ -1,0 +1,125 @@
+"""What the committed weights must be able to do, on patients they were not trained on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PILImage
+from safetensors import safe_open
+
+from overread.imaging.phantoms import Phantom, labels_of, manifest_line, sample
+from overread.imaging.study import Image, ImageRef
+from overread.imaging.vocabulary import DOMAINS
+from overread.index.domains import UNKNOWN, domain_of, identify
+from overread.index.embedder import BUNDLED, Embedder, load_embedder
+from overread.index.records import CaseRecord, picture
+from overread.index.store import CaseIndex
+
+MAX_BYTES = 14_000_000
+
+
+def view(phantom: Phantom) -> PILImage.Image:
+    image = Image(
+        ref=ImageRef(phantom.study_id, "s0", "i0"),
+        pixels=phantom.pixels,
+        modality=phantom.modality,
+        spacing_mm=phantom.spacing_mm,
+        window=None if phantom.pixels.ndim == 3 else phantom.window,
+    )
+    return picture(image)
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Embedder:
+    return load_embedder("bundled")
+
+
+@pytest.fixture(scope="module")
+def index(bundled: Embedder, tmp_path_factory: pytest.TempPathFactory) -> CaseIndex:
+    index = CaseIndex.open(tmp_path_factory.mktemp("bundled") / "index", bundled, create=True)
+    for phantom in sample("train", 140, seed=5):
+        record = CaseRecord(
+            view=view(phantom),
+            ref=f"{phantom.study_id}/s0/i0",
+            study_id=phantom.study_id,
+            patient_id=phantom.patient_id,
+            modality=phantom.modality,
+            domain=phantom.domain,
+            labels=tuple(labels_of(phantom)),
+            report=str(manifest_line(phantom)["report"]),
+        )
+        index.add([record])
+    return index
+
+
+@pytest.fixture(scope="module")
+def held_out() -> list[Phantom]:
+    return list(sample("test", 49, seed=6))
+
+
+def test_weights_are_small_half_precision_and_described() -> None:
+    file = BUNDLED / "open_clip_model.safetensors"
+    assert file.stat().st_size <= MAX_BYTES
+    with safe_open(file, "np") as weights:
+        kinds = {weights.get_tensor(name).dtype.name for name in weights.keys()}  # noqa: SIM118
+    assert kinds <= {"float16", "int64"}
+    card = (BUNDLED / "README.md").read_text(encoding="utf-8")
+    assert load_embedder("bundled").name in card
+    assert "Not fit for clinical use" in card
+
+
+def test_neighbours_of_held_out_patients_are_of_their_domain(
+    index: CaseIndex, held_out: list[Phantom]
+) -> None:
+    right = [
+        hit.domain == phantom.domain
+        for phantom in held_out
+        for hit in index.search_image(view(phantom), k=5)
+    ]
+    assert len(right) == 5 * len(held_out)
+    assert np.mean(right) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("words", "domain", "label"),
+    [
+        ("pleural effusion on a chest x-ray", "chest-xray", "effusion"),
+        ("right pneumothorax", "chest-xray", "pneumothorax"),
+        ("brain tumour on MRI", "brain-mr", "lesion"),
+        ("bleeding in the retina", "fundus", "haemorrhage"),
+        ("abdominal CT with a cyst", "abdomen-ct", "cyst"),
+    ],
+)
+def test_words_find_cases(index: CaseIndex, words: str, domain: str, label: str) -> None:
+    hits = index.search_text(words, k=5)
+    assert [hit.domain for hit in hits].count(domain) >= 4
+    assert sum(label in hit.labels for hit in hits) >= 3
+
+
+def test_domain_is_identified_with_and_without_an_index(
+    index: CaseIndex, bundled: Embedder, held_out: list[Phantom]
+) -> None:
+    by_neighbours = [identify(view(phantom), index) for phantom in held_out]
+    by_words = [identify(view(phantom), bundled) for phantom in held_out]
+    truth = [phantom.domain for phantom in held_out]
+    assert np.mean([found == true for found, true in zip(by_neighbours, truth, strict=True)]) > 0.9
+    named = [(found, true) for found, true in zip(by_words, truth, strict=True) if found != UNKNOWN]
+    assert len(named) > 0.7 * len(truth)
+    assert np.mean([found == true for found, true in named]) > 0.95
+
+
+def test_what_is_no_medical_image_has_no_domain(index: CaseIndex, bundled: Embedder) -> None:
+    rng = np.random.default_rng(0)
+    noise = PILImage.fromarray(rng.integers(0, 256, (256, 256, 3), dtype=np.uint8))
+    skimage = pytest.importorskip("skimage")
+    coffee = PILImage.open(Path(skimage.__file__).parent / "data" / "coffee.png")
+    for photo in (noise, coffee):
+        assert identify(photo, bundled) == UNKNOWN
+        assert identify(photo, index) == UNKNOWN
+
+
+def test_domains_of_the_header_are_those_of_the_vocabulary(held_out: list[Phantom]) -> None:
+    assert {phantom.domain for phantom in held_out} == set(DOMAINS)
+    for phantom in held_out:
+        assert domain_of(phantom.modality, phantom.body_part) == phantom.domain
+    assert domain_of("MR", "knee") == domain_of("OT", None) == domain_of("CT", "head") == UNKNOWN

@@ -1,0 +1,86 @@
+import io
+from dataclasses import replace
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from overread.imaging.phantoms import Phantom, generate
+from overread.tools.base import ToolContext
+from overread.tools.segment import build
+from tests.tools.conftest import MakeContext, image_of
+
+
+def with_finding(domain: str, name: str, start: int = 0) -> Phantom:
+    """Return the first phantom with one masked finding of a name."""
+    for patient in range(start, 400):
+        phantom = generate(domain, patient)
+        if sum(f.name == name for f in phantom.findings) == 1 and name in phantom.masks:
+            return phantom
+    raise AssertionError(f"no {domain} phantom has one {name}")
+
+
+def call(context: ToolContext, **args: object):
+    return build(context).invoke({"type": "tool_call", "id": "1", "name": "segment", "args": args})
+
+
+@pytest.mark.parametrize(
+    ("domain", "name"),
+    [("chest-xray", "effusion"), ("chest-ct", "nodule"), ("brain-mr", "lesion")],
+)
+def test_values_are_the_truth_s(make_context: MakeContext, domain: str, name: str) -> None:
+    phantom = with_finding(domain, name)
+    finding = next(f for f in phantom.findings if f.name == name)
+    reply = call(make_context(phantom), image=1, target=name)
+    values = reply.artifact.values
+    mask = phantom.masks[name]
+    assert values["found"] is True
+    if finding.size_mm is not None:
+        assert values["long_axis_mm"] == pytest.approx(finding.size_mm, abs=0.11)
+    pixel = phantom.spacing_mm[0] * phantom.spacing_mm[1]
+    assert values["area_mm2"] == pytest.approx(mask.sum() * pixel, abs=0.06)
+    assert values["patient_side"] in (finding.side, None)
+    assert reply.content.startswith(f"segment {name} in image 1: found, area ")
+    assert reply.content.endswith("; confidence 0.90")
+
+
+def test_artifacts_are_a_full_mask_and_an_overlay(make_context: MakeContext) -> None:
+    phantom = with_finding("chest-xray", "effusion")
+    context = make_context(phantom)
+    overlay, mask = call(context, image=1, target="effusion").artifact.artifacts
+    assert (overlay.kind, mask.kind) == ("overlay", "mask")
+    picture = np.asarray(PIL.Image.open(io.BytesIO(context.artifacts.read(mask))))
+    assert np.array_equal(picture == 255, phantom.masks["effusion"])
+    assert set(np.unique(picture)) == {0, 255}
+    shown = PIL.Image.open(io.BytesIO(context.artifacts.read(overlay)))
+    assert len({tuple(p) for p in np.asarray(shown.convert("RGB")).reshape(-1, 3)}) > 256
+
+
+def test_what_is_absent_is_an_answer_and_not_an_error(make_context: MakeContext) -> None:
+    phantom = next(p for p in (generate("chest-xray", n) for n in range(99)) if not p.findings)
+    reply = call(make_context(phantom), image=1, target="nodule")
+    assert reply.status == "success"
+    assert reply.content == "segment nodule in image 1: not found; confidence 0.90"
+    assert reply.artifact.values == {"found": False, "target": "nodule"}
+    assert reply.artifact.artifacts == ()
+
+
+def test_without_spacing_areas_are_shares_of_the_picture(make_context: MakeContext) -> None:
+    phantom = generate("chest-xray", 3)
+    image = replace(image_of(phantom), spacing_mm=None)
+    reply = call(make_context(phantom, images=[image]), image=1, target="heart")
+    share = 100 * phantom.masks["heart"].mean()
+    assert reply.artifact.values["area_percent"] == pytest.approx(share, abs=0.01)
+    assert "mm" not in reply.content and "% of the picture" in reply.content
+
+
+def test_a_synonym_is_reported_under_its_own_name(make_context: MakeContext) -> None:
+    phantom = with_finding("chest-xray", "effusion")
+    reply = call(make_context(phantom), image=1, target="Pleural effusion")
+    assert reply.artifact.values["target"] == "effusion"
+    assert reply.content.startswith("segment effusion in image 1")
+
+
+def test_a_target_outside_the_vocabulary_is_refused(make_context: MakeContext) -> None:
+    reply = call(make_context(generate("chest-xray", 3)), image=1, target="femur")
+    assert reply.status == "error" and "'femur' is not something" in reply.content

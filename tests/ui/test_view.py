@@ -1,0 +1,103 @@
+"""What the app shows, event by event, without a browser."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image as PilImage
+
+from overread.tools.base import Artifact, Evidence
+from overread.ui.evidence_view import evidence_cards
+from overread.ui.view import View
+from overread.ui.wording import call_text, caveats, plain_markdown
+
+OVERLAY = Artifact(kind="overlay", name="overlay of heart", path="x.png", sha256="0" * 64)
+HOSTILE = '<img src="http://evil/x" onerror="alert(1)"> ![x](http://evil/y) [E9]'
+
+
+def evidence(content: str, confidence: float | None = 0.875) -> Evidence:
+    return Evidence(
+        id="E1",
+        tool="segment",
+        arguments={},
+        content=content,
+        version="segment 1",
+        confidence=confidence,
+        artifacts=(OVERLAY,),
+    )
+
+
+def test_a_tool_call_runs_and_is_finished() -> None:
+    view = View()
+    view.start(1, "segment · heart", "look")
+    assert view.messages[0]["metadata"] == {"title": "segment · heart", "status": "pending"}
+    view.finish(1, "found", 0.4213, failed=False)
+    assert view.messages[0]["content"] == "look\n\nfound"
+    assert view.messages[0]["metadata"] == {
+        "title": "segment · heart",
+        "status": "done",
+        "duration": 0.42,
+    }
+
+
+def test_the_unverified_answer_disappears() -> None:
+    view = View()
+    view.say("Is there?", role="user")
+    view.stream("Yes")
+    view.stream(", left")
+    assert view.messages[-1]["content"] == "Yes, left"
+    view.drop_stream()
+    view.drop_stream()
+    assert [message["content"] for message in view.messages] == ["Is there?"]
+
+
+def test_stopping_leaves_nothing_running() -> None:
+    view = View()
+    view.start(1, "segment", "")
+    view.start(2, "measure", "")
+    view.stop()
+    statuses = [message["metadata"]["status"] for message in view.messages[:2]]
+    assert statuses == ["done", "done"]
+    assert view.messages[-1]["content"].startswith("Stopped")
+    view.finish(1, "late", 1.0, failed=False)
+    assert "late" not in str(view.messages)
+
+
+def test_cards_escape_what_tools_say_and_show_a_picture(tmp_path: Path) -> None:
+    picture = tmp_path / "x.png"
+    PilImage.new("L", (300, 200), 90).save(picture)
+    cards = evidence_cards([evidence(HOSTILE)], lambda artifact: picture)
+    assert "<img src" not in cards
+    assert "&lt;img" in cards
+    assert 'src="data:image/jpeg;base64,' in cards
+    assert "88%" in cards
+    assert "data-evidence" in cards
+
+
+def test_no_confidence_shows_no_bar() -> None:
+    assert "bar" not in evidence_cards([evidence("x", confidence=None)])
+
+
+def test_without_evidence_the_panel_says_what_it_is_for() -> None:
+    assert "Nothing yet" in evidence_cards([])
+
+
+@pytest.mark.parametrize("text", [HOSTILE, "a_b*c`d`", "# title", "~~x~~", "|a|b|"])
+def test_markdown_of_others_stays_dead(text: str) -> None:
+    from markdown_it import MarkdownIt
+
+    rendered = MarkdownIt("gfm-like", {"linkify": False}).render(plain_markdown(text))
+    assert not any(tag in rendered for tag in ("<img", "<a ", "<em", "<code", "<h1", "<s>", "<tab"))
+
+
+def test_arguments_are_written_for_people() -> None:
+    assert call_text({"image": 2, "target": "heart", "points": [], "box": None}) == "image 2, heart"
+
+
+def test_caveats_name_what_was_removed() -> None:
+    from overread.agent.answer import Answer, Removed
+
+    answer = Answer(text="x", removed=(Removed(sentence="A.", reason="no"),), waiting="clarify")
+    assert caveats(answer) == [
+        "This is a question to you: reply to go on.",
+        "Removed: “A.” (no)",
+    ]

@@ -1,0 +1,130 @@
+"""The segmenter that comes with Overread. Trained on phantoms: not fit for clinical use."""
+
+import json
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from overread.imaging.errors import ConfigError, InputError
+from overread.imaging.render import to_view
+from overread.imaging.study import Image, Mask, Pixels
+from overread.tools.prompts import Letterbox, prompt_planes, view_plane
+from overread.tools.segmenter import Box, Point, Segmentation
+from overread.tools.segmenter_net import SegmenterNet
+from overread.tools.targets import resolve
+
+WEIGHTS = Path(__file__).with_name("weights") / "segmenter.safetensors"
+# Pictures whose features are kept, so that several targets of one picture cost one pass.
+_KEPT = 4
+
+
+class BundledSegmenter:
+    """A promptable segmenter of about two million parameters, for one CPU thread."""
+
+    def __init__(self, weights: Path = WEIGHTS) -> None:
+        """Load weights.
+
+        Raises:
+            ConfigError: The file is missing or is not one of ours.
+        """
+        state, metadata = _load(weights)
+        try:
+            self.targets: tuple[str, ...] = tuple(json.loads(metadata["targets"]))
+            self._calibration: dict[str, list[float]] = json.loads(metadata["calibration"])
+            self.version = f"bundled-segmenter {metadata['version']}"
+            self._net = SegmenterNet(len(self.targets))
+            self._net.load_state_dict({name: value.float() for name, value in state.items()})
+        except (KeyError, RuntimeError, json.JSONDecodeError) as error:
+            raise ConfigError(
+                f"{weights} is not a weights file of this segmenter: {error}"
+            ) from error
+        self._net.eval()
+        self._maps: OrderedDict[tuple[object, ...], tuple[Pixels, list[Tensor]]] = OrderedDict()
+        self._lock = Lock()
+
+    def segment(
+        self,
+        image: Image,
+        target: str | None = None,
+        points: Sequence[Point] = (),
+        box: Box | None = None,
+        scribble: Mask | None = None,
+        previous: Mask | None = None,
+    ) -> Segmentation:
+        """Segment as `overread.tools.segmenter.Segmenter` describes.
+
+        A name that stands for several targets ("lungs") gives the union of their masks.
+        """
+        prompted = bool(points) or any(p is not None for p in (box, scribble, previous))
+        if target is None and not prompted:
+            raise InputError("name a target, or give a point, a box, a scribble or a mask")
+        letterbox = Letterbox.of(*image.shape)
+        planes = prompt_planes(letterbox, points, box, scribble, previous)
+        names = [None] if target is None else list(resolve(target))
+        ids = [len(self.targets) if name is None else self.targets.index(name) for name in names]
+        with torch.inference_mode():
+            maps = self._features(image, letterbox)
+            logits, presence = self._net.head(
+                maps,
+                torch.zeros(len(ids), dtype=torch.int64),
+                self._net.words(torch.tensor(ids)),
+                planes[None].expand(len(ids), -1, -1, -1),
+            )
+            probability = logits.sigmoid().amax(dim=0)
+        full = letterbox.unfit(probability)
+        mask = full >= 0.5
+        if target is None:
+            sure = float(full[mask].mean()) if mask.any() else 0.0
+            return Segmentation(mask, full, bool(mask.any()), sure)
+        present = max(
+            self._calibrated(name, float(logit))
+            for name, logit in zip(names, presence, strict=True)
+            if name is not None
+        )
+        if prompted and mask.any():  # a person points at it: presence is given
+            return Segmentation(mask, full, True, max(present, float(full[mask].mean())))
+        found = present >= 0.5 and bool(mask.any())
+        sure = present if found else 1.0 - present
+        return Segmentation(mask & found, full, found, sure)
+
+    def _features(self, image: Image, letterbox: Letterbox) -> list[Tensor]:
+        key = (id(image.pixels), image.window, image.inverted)
+        with self._lock:
+            if key in self._maps:
+                self._maps.move_to_end(key)
+                return self._maps[key][1]
+        view = view_plane(to_view(image), letterbox)[None]
+        maps: list[Tensor] = self._net.backbone(view)
+        with self._lock:
+            self._maps[key] = (image.pixels, maps)  # holding the pixels keeps their id from reuse
+            while len(self._maps) > _KEPT:
+                self._maps.popitem(last=False)
+        return maps
+
+    def _calibrated(self, target: str, logit: float) -> float:
+        scale, offset = self._calibration[target]
+        return 1.0 / (1.0 + math.exp(-min(max(scale * logit + offset, -30.0), 30.0)))
+
+
+def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise ConfigError(f"the segmenter's weights are not at {path}; reinstall overread")
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except SafetensorError as error:
+        raise ConfigError(f"{path} is not a safetensors file: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def bundled_segmenter() -> BundledSegmenter:
+    """Return the bundled segmenter, loaded once."""
+    return BundledSegmenter()

@@ -1,0 +1,188 @@
+"""Measure structures: sizes, counts, ratios, distances and midline shift."""
+
+from typing import Literal
+
+from langchain_core.tools import BaseTool
+from pydantic import BaseModel, Field
+
+from overread.imaging.errors import InputError
+from overread.imaging.study import Image, Mask
+from overread.tools import geometry, phrases
+from overread.tools.base import ToolContext, ToolResult, Value
+from overread.tools.border import make_tool
+from overread.tools.counting import count
+from overread.tools.pictures import store_overlay
+from overread.tools.segment import ImageNumber, Target
+from overread.tools.segmenter import Segmenter
+from overread.tools.sides import has_sides
+from overread.tools.targets import canonical
+
+VERSION = "measure 1"
+Quantity = Literal[
+    "area",
+    "long_axis",
+    "short_axis",
+    "width",
+    "height",
+    "count",
+    "width_ratio",
+    "height_ratio",
+    "area_ratio",
+    "distance",
+    "midline_shift",
+]
+# Objects that lie so close that one region may be several of them.
+_CROWDED = frozenset({"nuclei"})
+# The second structure of a ratio, where medicine has settled it.
+_USUAL_REFERENCE = {
+    ("width_ratio", "heart"): "thorax",
+    ("height_ratio", "optic cup"): "optic disc",
+    ("area_ratio", "optic cup"): "optic disc",
+    ("width_ratio", "optic cup"): "optic disc",
+}
+_NEEDS_REFERENCE = frozenset({"width_ratio", "height_ratio", "area_ratio", "distance"})
+
+
+class MeasureArgs(BaseModel, extra="forbid"):
+    """What the planner fills in; the descriptions are its prompt."""
+
+    image: ImageNumber
+    target: Target = Field(description="What to measure.")
+    quantity: Quantity = Field(description="Which quantity.")
+    reference: Target | None = Field(
+        None, description="Second structure of a ratio or distance (thorax for the heart)."
+    )
+
+
+def measure_masks(
+    image: Image, quantity: str, target: str, mask: Mask, reference: Mask | None = None
+) -> tuple[float, str]:
+    """Return a quantity and its unit, from masks that are not empty.
+
+    Lengths are in mm where the pixel spacing is known, else in pixels; areas in mm2, else in per
+    cent of the picture. Ratios have no unit.
+
+    Args:
+        image: For its spacing.
+        quantity: One of `Quantity`.
+        target: Name of the structure.
+        mask: (rows, columns) of the structure.
+        reference: (rows, columns) of the second structure; the brain for the midline shift.
+
+    Raises:
+        InputError: The quantity needs a reference and there is none.
+    """
+    known = image.spacing_mm is not None
+    spacing = image.spacing_mm or geometry.PIXELS
+    length = "mm" if known else "pixels"
+    if quantity == "area":
+        whole = geometry.area(mask, spacing)
+        return (whole, "mm2") if known else (100 * whole / mask.size, "% of the picture")
+    if quantity == "count":
+        return float(count(mask, touching=target in _CROWDED)), ""
+    single = {
+        "long_axis": lambda: geometry.axes(mask, spacing)[0],
+        "short_axis": lambda: geometry.axes(mask, spacing)[1],
+        "height": lambda: geometry.extent(mask, spacing)[0],
+        "width": lambda: geometry.extent(mask, spacing)[1],
+    }
+    if quantity in single:
+        return single[quantity](), length
+    if reference is None:
+        raise InputError(f"{quantity} needs a second structure; give it as reference")
+    if quantity == "distance":
+        return geometry.distance(mask, reference, spacing), length
+    if quantity == "midline_shift":
+        return abs(geometry.midline_shift(reference, mask, spacing)), length
+    (height, width), (other_height, other_width) = (
+        geometry.extent(mask),
+        geometry.extent(reference),
+    )
+    ratios = {
+        "width_ratio": width / other_width,
+        "height_ratio": height / other_height,
+        "area_ratio": geometry.area(mask) / geometry.area(reference),
+    }
+    return ratios[quantity], ""
+
+
+def build(context: ToolContext) -> BaseTool:
+    """Make the tool."""
+
+    def measure(
+        image: int, target: str, quantity: str, reference: str | None = None
+    ) -> tuple[str, ToolResult]:
+        picture, segmenter = context.image(image), context.segmenter()
+        if quantity == "midline_shift":
+            target = "ventricles"
+        target = canonical(target, segmenter.targets)
+        if reference is not None:
+            reference = canonical(reference, segmenter.targets)
+        reference = _reference(quantity, target, reference)
+        names = [target] if reference is None else [target, reference]
+        masks, sure = _masks(segmenter, picture, image, names)
+        second = masks[reference] if reference else None
+        value, unit = measure_masks(picture, quantity, target, masks[target], second)
+        value = round(value, 2 if abs(value) < 2 else 1)
+        values: dict[str, Value] = {
+            "quantity": quantity,
+            "target": target,
+            "reference": reference,
+            "value": int(value) if quantity == "count" else value,
+            "unit": unit,
+        }
+        towards = None
+        if quantity == "midline_shift" and second is not None:
+            towards = values["towards"] = _towards(picture, second, masks[target])
+        result = ToolResult(
+            version=f"{VERSION}, {segmenter.version}",
+            image=str(picture.ref),
+            values=values,
+            confidence=round(sure, 2),
+            artifacts=(store_overlay(context.artifacts, picture, masks),),
+        )
+        named = None if quantity == "midline_shift" else reference
+        return phrases.measured(image, quantity, target, named, value, unit, towards), result
+
+    return make_tool(
+        measure,
+        name="measure",
+        description="Measure a structure: size, count, ratio to another, distance, midline shift.",
+        arguments=MeasureArgs,
+    )
+
+
+def _reference(quantity: str, target: str, given: str | None) -> str | None:
+    if quantity == "midline_shift":
+        return "brain"
+    if quantity not in _NEEDS_REFERENCE:
+        return None
+    reference = given or _USUAL_REFERENCE.get((quantity, target))
+    if reference is None:
+        raise InputError(f"{quantity} of {target} needs a second structure; give it as reference")
+    if reference == target:
+        raise InputError(f"{quantity} of {target} to itself says nothing; give another reference")
+    return reference
+
+
+def _masks(
+    segmenter: Segmenter, picture: Image, image: int, names: list[str]
+) -> tuple[dict[str, Mask], float]:
+    """Return the masks by name and the lowest confidence among them."""
+    masks: dict[str, Mask] = {}
+    sure = 1.0
+    for name in names:
+        segmentation = segmenter.segment(picture, name)
+        if not segmentation.found:
+            raise InputError(f"no {name} found in image {image}, so it cannot be measured")
+        masks[name] = segmentation.mask
+        sure = min(sure, segmentation.confidence)
+    return masks, sure
+
+
+def _towards(picture: Image, brain: Mask, ventricles: Mask) -> str | None:
+    """Return the patient side of the shift; None when it is nil or the orientation unknown."""
+    shift = geometry.midline_shift(brain, ventricles)
+    if not has_sides(picture) or shift == 0:
+        return None
+    return "left" if shift > 0 else "right"

@@ -1,0 +1,159 @@
+"""Draft a structured report of an image from the evidence gathered so far."""
+
+from langchain_core.tools import BaseTool
+from pydantic import BaseModel
+
+from overread.imaging.errors import InputError, OverreadError
+from overread.imaging.study import Image
+from overread.imaging.vocabulary import DOMAINS
+from overread.tools import phrases, report_text
+from overread.tools.base import Evidence, ToolContext, ToolResult
+from overread.tools.border import make_tool
+from overread.tools.fence import clean
+from overread.tools.report_text import Sentence
+from overread.tools.segment import ImageNumber
+
+VERSION = "generate_report 1"
+_OWN_READING = "Describe this image in one or two sentences. Do not give measurements."
+_OWN_READING_CHARS = 600
+
+
+class ReportArgs(BaseModel, extra="forbid"):
+    """What the planner fills in; the descriptions are its prompt."""
+
+    image: ImageNumber
+
+
+def build(context: ToolContext) -> BaseTool:
+    """Make the tool."""
+
+    def generate_report(image: int) -> tuple[str, ToolResult]:
+        picture = context.image(image)
+        reference = str(picture.ref)
+        sentences = report_text.findings(context.evidence, reference)
+        if not sentences:
+            raise InputError(
+                f"there is no evidence about image {image} yet; segment or measure first"
+            )
+        impression = report_text.impression(sentences)
+        text = _markdown(context, picture, sentences, impression)
+        artifact = context.artifacts.put(
+            text.encode(), "report", f"draft report of image {image}", ".md"
+        )
+        summary = " ".join(sentence.text for sentence in impression)
+        sure = [
+            entry.confidence
+            for entry in context.evidence
+            if entry.image == reference and entry.confidence is not None
+        ]
+        cited = sorted({name for sentence in sentences for name in sentence.evidence})
+        result = ToolResult(
+            version=VERSION,
+            image=reference,
+            values={
+                "sentences": len(sentences),
+                "impression": summary,
+                "rests_on": ", ".join(cited),
+            },
+            confidence=min(sure) if sure else None,
+            artifacts=(artifact,),
+        )
+        return phrases.reported(image, len(sentences), summary), result
+
+    return make_tool(
+        generate_report,
+        name="generate_report",
+        description="Write a draft report from what the other tools have found so far.",
+        arguments=ReportArgs,
+    )
+
+
+def _markdown(
+    context: ToolContext,
+    picture: Image,
+    sentences: list[Sentence],
+    impression: list[Sentence],
+) -> str:
+    domain = _domain(sentences)
+    lines = ["# Draft report", "", report_text.BANNER, "", f"Image `{picture.ref}`", ""]
+    lines += ["## Technique", "", str(_technique(context.evidence, picture)), ""]
+    lines += ["## Comparison", "", *_comparison(context, picture), ""]
+    lines += ["## Findings", ""]
+    for region, own in report_text.by_region(sentences).items():
+        lines += [f"**{region}**", "", *(f"- {sentence}" for sentence in own), ""]
+    if missing := report_text.unassessed(domain, sentences):
+        lines += [f"Not assessed: {', '.join(missing)}.", ""]
+    lines += ["## Impression", ""]
+    lines += [f"{n}. {sentence}" for n, sentence in enumerate(impression, start=1)]
+    lines += ["", *_similar(context.evidence, picture), *_own_reading(context, picture)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _technique(evidence: tuple[Evidence, ...], picture: Image) -> Sentence:
+    what = (
+        f"{picture.modality} of the {picture.body_part}"
+        if picture.body_part
+        else (f"{picture.modality} image")
+    )
+    view = f", {picture.view} view" if picture.view else ""
+    rows, columns = picture.shape
+    scale = (
+        f"{phrases.number(picture.spacing_mm[0])} x {phrases.number(picture.spacing_mm[1])} mm "
+        "per pixel"
+        if picture.spacing_mm
+        else "pixel size unknown, so sizes are not in mm"
+    )
+    ids = tuple(e.id for e in evidence if e.tool == "intake" and e.image == str(picture.ref))
+    return Sentence(f"{what}{view}, {rows} x {columns} pixels, {scale}.", ids[:1])
+
+
+def _comparison(context: ToolContext, picture: Image) -> list[str]:
+    patient = context.archive.study(picture.ref.study_id).patient_id
+    others = [
+        str(ref)
+        for ref in context.images
+        if ref != picture.ref and context.archive.study(ref.study_id).patient_id == patient
+    ]
+    if not others:
+        return ["None available."]
+    told = report_text.comparison(context.evidence, str(picture.ref), others)
+    listed = f"With {', '.join(f'`{other}`' for other in others)}."
+    return [listed, *(f"- {sentence}" for sentence in told)]
+
+
+def _similar(evidence: tuple[Evidence, ...], picture: Image) -> list[str]:
+    own = [e for e in evidence if e.tool == "find_similar_cases" and e.image == str(picture.ref)]
+    if not own:
+        return []
+    first_line = clean(own[-1].content).splitlines()[0]
+    return [
+        "## Similar cases",
+        "",
+        f"Other patients, not findings of this one: {first_line} [{own[-1].id}]",
+        "",
+    ]
+
+
+def _own_reading(context: ToolContext, picture: Image) -> list[str]:
+    """Return the planner's own words on the image, marked as resting on no tool."""
+    if context.write is None:
+        return []
+    try:
+        words = clean(context.write(picture.ref, _OWN_READING))
+    except OverreadError as error:
+        return ["## Planner's own reading", "", f"Not available: {error}"]
+    words = " ".join(words.replace("[", "(").replace("]", ")").split())[:_OWN_READING_CHARS]
+    return [
+        "## Planner's own reading",
+        "",
+        "Rests on no tool and is not verified:",
+        "",
+        f"> {words or '(empty)'}",
+    ]
+
+
+def _domain(sentences: list[Sentence]) -> str | None:
+    """Return the domain that has most of the targets spoken of."""
+    targets = {sentence.target for sentence in sentences}
+    best = max(DOMAINS, key=lambda name: len(targets & {*DOMAINS[name][0], *DOMAINS[name][1]}))
+    return best if targets & {*DOMAINS[best][0], *DOMAINS[best][1]} else None

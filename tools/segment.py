@@ -1,0 +1,115 @@
+"""Outline a structure or finding, and say how large it is and where."""
+
+from typing import Annotated
+
+from langchain_core.tools import BaseTool
+from pydantic import BaseModel, Field, WithJsonSchema
+
+from overread.imaging.study import Image, Mask
+from overread.imaging.vocabulary import TARGETS
+from overread.tools import geometry, phrases
+from overread.tools.base import Artifact, ToolContext, ToolResult, Value
+from overread.tools.border import make_tool
+from overread.tools.pictures import store_mask, store_overlay
+from overread.tools.segmenter import Segmenter
+from overread.tools.sides import MIDLINE, has_sides, midline_of, patient_side
+from overread.tools.targets import canonical
+
+VERSION = "segment 1"
+# The enumeration guides a planner under structured decoding; names are resolved by the segmenter,
+# whose refusal tells what it knows.
+Target = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TARGETS)})]
+Pixel = Annotated[int, Field(ge=0)]
+ImageNumber = Annotated[int, Field(ge=1, description="Number of the image, from 1.")]
+
+# What shows the patient's middle.
+_OUTLINE = {"CR": "thorax", "DX": "thorax", "CT": "body", "MR": "brain"}
+
+
+class SegmentArgs(BaseModel, extra="forbid"):
+    """What the planner fills in; the descriptions are its prompt."""
+
+    image: ImageNumber
+    target: Target = Field(description="What to look for.")
+    points: list[Annotated[list[Pixel], Field(min_length=3, max_length=3)]] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Only if the user points at places: [x, y, 1 to include or 0 to leave out].",
+    )
+    box: Annotated[list[Pixel], Field(min_length=4, max_length=4)] | None = Field(
+        None, description="Only if the user gives a box: [left, top, right, bottom] in pixels."
+    )
+
+
+def describe(image: Image, target: str, mask: Mask, midline: float | None) -> dict[str, Value]:
+    """Return the size and place of a mask as the values of a result.
+
+    Args:
+        image: What was segmented.
+        target: Its name.
+        mask: (rows, columns), not empty.
+        midline: Column of the patient's middle; the picture's if None.
+    """
+    values: dict[str, Value] = {"found": True, "target": target}
+    if image.spacing_mm is not None:
+        values["area_mm2"] = round(geometry.area(mask, image.spacing_mm), 1)
+        values["long_axis_mm"] = round(geometry.axes(mask, image.spacing_mm)[0], 1)
+    else:
+        values["area_percent"] = round(100 * float(mask.mean()), 2)
+    values["regions"] = geometry.regions(mask)
+    values["picture_position"] = geometry.picture_position(mask)
+    values["patient_side"] = patient_side(image, target, mask, midline)
+    return values
+
+
+def find_midline(segmenter: Segmenter, image: Image, target: str) -> float | None:
+    """Return the column of the patient's middle where sides matter, from the outline of the body."""
+    outline = _OUTLINE.get(image.modality)
+    if target in MIDLINE or not has_sides(image) or outline not in segmenter.targets:
+        return None
+    segmentation = segmenter.segment(image, outline)
+    return midline_of(segmentation.mask) if segmentation.found else None
+
+
+def build(context: ToolContext) -> BaseTool:
+    """Make the tool."""
+
+    def segment(
+        image: int,
+        target: str,
+        points: list[list[int]] | None = None,
+        box: list[int] | None = None,
+    ) -> tuple[str, ToolResult]:
+        picture, segmenter = context.image(image), context.segmenter()
+        target = canonical(target, segmenter.targets)
+        segmentation = segmenter.segment(
+            picture,
+            target,
+            points=[(x, y, bool(inside)) for x, y, inside in points or ()],
+            box=(box[0], box[1], box[2], box[3]) if box else None,
+        )
+        values: dict[str, Value] = {"found": False, "target": target}
+        artifacts: list[Artifact] = []
+        if segmentation.found:
+            midline = find_midline(segmenter, picture, target)
+            values = describe(picture, target, segmentation.mask, midline)
+            artifacts = [
+                store_overlay(context.artifacts, picture, {target: segmentation.mask}),
+                store_mask(context.artifacts, segmentation.mask, target),
+            ]
+        confidence = round(segmentation.confidence, 2)
+        result = ToolResult(
+            version=f"{VERSION}, {segmenter.version}",
+            image=str(picture.ref),
+            values=values,
+            confidence=confidence,
+            artifacts=tuple(artifacts),
+        )
+        return phrases.segmented(image, target, values, confidence), result
+
+    return make_tool(
+        segment,
+        name="segment",
+        description="Find and outline a structure or finding; tells presence, size and place.",
+        arguments=SegmentArgs,
+    )

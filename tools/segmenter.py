@@ -1,0 +1,67 @@
+"""The slot for segmenters: what any of them takes and gives."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from overread.imaging.study import Image, Mask
+
+Point = tuple[int, int, bool]
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segmentation:
+    """A mask with how sure the segmenter is.
+
+    Attributes:
+        mask: Boolean, (rows, columns) of the image; empty when `found` is False.
+        probability: float32, (rows, columns): of each pixel to belong to the target.
+        found: Whether the target is in the image at all.
+        confidence: 0..1: estimated probability that `found` is right. For a segmentation by
+            prompts alone, where presence is given, the mean probability inside the mask.
+    """
+
+    mask: Mask
+    probability: NDArray[np.float32]
+    found: bool
+    confidence: float
+
+
+class Segmenter(Protocol):
+    """Anything that turns an image and a prompt into a mask."""
+
+    @property
+    def version(self) -> str:
+        """Name and version of the model, as evidence records it."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names it knows; empty when it takes geometric prompts alone."""
+
+    def segment(
+        self,
+        image: Image,
+        target: str | None = None,
+        points: Sequence[Point] = (),
+        box: Box | None = None,
+        scribble: Mask | None = None,
+        previous: Mask | None = None,
+    ) -> Segmentation:
+        """Segment what the target names and the prompts point at.
+
+        Args:
+            image: Grey or colour, any size.
+            target: A name or a synonym of one; None to go by the prompts alone.
+            points: (x, y, is_inside) in pixels, x is the column.
+            box: (left, top, right, bottom) in pixels, inclusive.
+            scribble: Strokes inside the target, (rows, columns).
+            previous: The mask that the prompts correct, (rows, columns).
+
+        Raises:
+            InputError: Neither a target nor a prompt, a target outside the vocabulary, a prompt
+                outside the image, or a mask of another shape.
+        """

@@ -1,0 +1,212 @@
+"""Train the bundled segmenter on phantoms, calibrate it, and write its weights and card.
+
+    python -m overread.training.segmenter --run runs/segmenter
+    python -m overread.training.segmenter --run runs/second --start FIRST --coarse 0 --rate 1.5e-3
+
+The same command resumes after a kill; the second one goes on from earlier weights. Seeds fix the data, the prompts and the start.
+"""
+
+import argparse
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import Progress
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from overread.imaging.vocabulary import TARGETS
+from overread.tools.bundled_segmenter import WEIGHTS
+from overread.tools.segmenter_net import SIDE, SegmenterNet
+from overread.training.segmenter_calibration import calibrate
+from overread.training.segmenter_card import write_card
+from overread.training.segmenter_data import Batch, Pool, load_pool, make_batch
+from overread.training.segmenter_loss import dense_loss, query_losses
+
+VERSION = "1"
+_COARSE_SIDE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What can be set; the help texts are those of the command line."""
+
+    run: Path = field(default=Path("runs/segmenter"), metadata={"help": "checkpoints and log"})
+    out: Path = field(default=WEIGHTS, metadata={"help": "where the weights go"})
+    cache: Path = field(
+        default=Path("~/.cache/overread"), metadata={"help": "where drawn phantoms are kept"}
+    )
+    real: Path | None = field(
+        default=None, metadata={"help": "pack of real images with masks, for the card"}
+    )
+    steps: int = field(default=1350, metadata={"help": "optimiser steps"})
+    coarse: int = field(
+        default=500, metadata={"help": "first steps at low resolution, which organs do with"}
+    )
+    start: Path | None = field(
+        default=None, metadata={"help": "weights of an earlier round to go on from"}
+    )
+    batch: int = field(default=8, metadata={"help": "pictures a step"})
+    queries: int = field(default=7, metadata={"help": "targets and prompts asked of a picture"})
+    phantoms: int = field(default=2800, metadata={"help": "training phantoms"})
+    held_out: int = field(default=350, metadata={"help": "validation phantoms, test phantoms"})
+    rate: float = field(default=2e-3, metadata={"help": "peak learning rate"})
+    seed: int = field(default=0, metadata={"help": "of everything random"})
+    threads: int = field(default=1, metadata={"help": "of the processor, for the network"})
+
+
+class Trainer:
+    """Network, its running average, optimiser and schedule, with checkpoints."""
+
+    def __init__(self, options: Options) -> None:
+        """Start fresh, or from the run's checkpoint."""
+        torch.manual_seed(options.seed)
+        self.options = options
+        self.net = SegmenterNet(len(TARGETS))
+        if options.start is not None:
+            self.net.load_state_dict({k: v.float() for k, v in load_file(options.start).items()})
+        # Teaches the backbone all targets of a picture at once; not part of the product.
+        self.teacher = nn.Conv2d(self.net.backbone.widths[1], len(TARGETS), 1)
+        everything = [*self.net.parameters(), *self.teacher.parameters()]
+        self.average = {name: value.clone() for name, value in self.net.state_dict().items()}
+        self.optimiser = torch.optim.AdamW(everything, lr=options.rate, weight_decay=0.01)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser, options.rate, total_steps=options.steps + 1, pct_start=0.08
+        )
+        self.step = 0
+        self._checkpoint = options.run / "checkpoint.pt"
+        if self._checkpoint.exists():
+            self._resume()
+
+    def train_on(self, batch: Batch) -> dict[str, float]:
+        """Take one step and return the losses."""
+        self.net.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            maps = self.net.backbone(batch.view.contiguous(memory_format=torch.channels_last))
+            words = self.net.words(batch.target)
+            logits, presence = self.net.head(maps, batch.owner, words, batch.prompts)
+            dense = self.teacher(maps[1]).float()
+        parts = {**query_losses(logits, presence, batch), "dense": dense_loss(dense, batch)}
+        total = torch.stack(list(parts.values())).sum()
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimiser.step()
+        self.schedule.step()
+        self.step += 1
+        keep = min(0.995, self.step / (self.step + 10))
+        with torch.no_grad():
+            for name, value in self.net.state_dict().items():
+                self.average[name].lerp_(value, 1 - keep)
+        return {name: value.item() for name, value in parts.items()}
+
+    def save(self) -> None:
+        """Write the checkpoint whole."""
+        partial = self._checkpoint.with_suffix(".part")
+        torch.save(
+            {
+                "step": self.step,
+                "net": self.net.state_dict(),
+                "teacher": self.teacher.state_dict(),
+                "average": self.average,
+                "optimiser": self.optimiser.state_dict(),
+                "schedule": self.schedule.state_dict(),
+            },
+            partial,
+        )
+        os.replace(partial, self._checkpoint)
+
+    def _resume(self) -> None:
+        state = torch.load(self._checkpoint, weights_only=True)
+        self.step, self.average = state["step"], state["average"]
+        self.net.load_state_dict(state["net"])
+        self.teacher.load_state_dict(state["teacher"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+
+
+def batch_at(options: Options, pool: Pool, chances: NDArray[np.float64], step: int) -> Batch:
+    """Return the batch of a step; it depends on the seed and the step alone."""
+    rng = np.random.default_rng([options.seed, step])
+    chosen = rng.choice(len(pool.views), options.batch, replace=False, p=chances)
+    side = _COARSE_SIDE if step < options.coarse else SIDE
+    return make_batch(pool, chosen, rng, side, options.queries)
+
+
+def train(trainer: Trainer, pool: Pool) -> None:
+    """Train to the last step; the next batch is drawn while the present one is learnt."""
+    options, chances = trainer.options, pool.chances()
+
+    def draw(step: int) -> Batch:
+        return batch_at(options, pool, chances, step)
+
+    log = options.run / "log.jsonl"
+    with ThreadPoolExecutor(1) as drawer, Progress() as progress, log.open("a") as file:
+        bar = progress.add_task("train", total=options.steps, completed=trainer.step)
+        coming = drawer.submit(draw, trainer.step)
+        while trainer.step < options.steps:
+            batch = coming.result()
+            coming = drawer.submit(draw, trainer.step + 1)
+            told = trainer.train_on(batch)
+            progress.advance(bar)
+            file.write(json.dumps({"step": trainer.step, **told}) + "\n")
+            if trainer.step % 50 == 0:
+                file.flush()
+                trainer.save()
+    trainer.save()
+
+
+def export(trainer: Trainer, calibration: dict[str, tuple[float, float]]) -> None:
+    """Write the averaged weights in half precision with names and calibration beside them."""
+    out = trainer.options.out
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_suffix(".part")
+    save_file(
+        {name: value.half().contiguous() for name, value in trainer.average.items()},
+        partial,
+        metadata={
+            "version": VERSION,
+            "targets": json.dumps(TARGETS),
+            "calibration": json.dumps(calibration),
+        },
+    )
+    partial.chmod(0o644)  # safetensors writes for the owner alone
+    os.replace(partial, out)
+
+
+def parse() -> Options:
+    """Read the command line; its options are the fields of `Options`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    for item in fields(Options):
+        paths = ("run", "out", "cache", "real", "start")
+        kind = Path if item.name in paths else type(item.default)
+        parser.add_argument(
+            f"--{item.name.replace('_', '-')}",
+            type=kind,
+            default=item.default,
+            help=item.metadata["help"],
+        )
+    return Options(**vars(parser.parse_args()))
+
+
+def main() -> None:
+    """Train, calibrate, export and describe."""
+    options = parse()
+    torch.set_num_threads(options.threads)
+    options.run.mkdir(parents=True, exist_ok=True)
+    cache = options.cache.expanduser()
+    trainer = Trainer(options)
+    train(trainer, load_pool("train", options.phantoms, options.seed, cache))
+    trainer.net.load_state_dict(trainer.average)
+    validation = load_pool("validation", options.held_out, options.seed, cache)
+    export(trainer, calibrate(trainer.net, validation))
+    write_card(options.out, load_pool("test", options.held_out, options.seed, cache), options.real)
+
+
+if __name__ == "__main__":
+    main()

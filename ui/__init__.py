@@ -1,0 +1,1 @@
+"""Gradio app and command line: the two front doors."""

@@ -1,0 +1,71 @@
+"""The short texts that the terminal and the app share: a call, a time split, an answer's footer."""
+
+import html
+import re
+from typing import Any
+
+from overread.agent.answer import Answer, Usage
+
+_CITATION = re.compile(r"\\?\[(E[1-9][0-9]*)\\?\]")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#!|~^$])")
+
+
+def call_text(arguments: dict[str, Any]) -> str:
+    """Write a call's arguments for people.
+
+    >>> call_text({"image": 1, "target": "nodule", "point": None})
+    'image 1, nodule'
+    """
+    parts = []
+    for name, value in arguments.items():
+        if value is None or value == []:
+            continue
+        parts.append(str(value) if isinstance(value, str) else f"{name} {value}")
+    return ", ".join(parts)
+
+
+def time_split(usage: Usage) -> str:
+    """Say where the time went.
+
+    >>> time_split(Usage(steps=2, tool_calls=1, seconds=3, model_seconds=2, tool_seconds=0.5))
+    '3.0 s: planner 2.0 s in 2 steps, tools 0.5 s in 1 call, reading images 0.0 s, the rest 0.5 s'
+    """
+    rest = usage.seconds - usage.model_seconds - usage.tool_seconds - usage.intake_seconds
+    return (
+        f"{usage.seconds:.1f} s: planner {usage.model_seconds:.1f} s in {_count(usage.steps, 'step')}"
+        f", tools {usage.tool_seconds:.1f} s in {_count(usage.tool_calls, 'call')}"
+        f", reading images {usage.intake_seconds:.1f} s, the rest {max(0.0, rest):.1f} s"
+    )
+
+
+def caveats(answer: Answer) -> list[str]:
+    """Say what a reader must know beside the answer itself: what was removed, what it waits for."""
+    lines = []
+    if answer.waiting == "clarify":
+        lines.append("This is a question to you: reply to go on.")
+    if answer.waiting == "sign_off":
+        lines.append("This is a draft that awaits your sign-off.")
+    lines += [f"Removed: “{item.sentence}” ({item.reason})" for item in answer.removed]
+    return lines
+
+
+def plain_markdown(text: str) -> str:
+    r"""Escape a text so that Markdown shows it as it is: no links, pictures or HTML come alive.
+
+    >>> plain_markdown("![x](http://host/a.png) <b>")
+    '\\!\\[x\\]\\(http://host/a.png\\) &lt;b&gt;'
+    """
+    return _MARKDOWN.sub(r"\\\1", html.escape(text, quote=False))
+
+
+def emphasise_citations(text: str, start: str, end: str) -> str:
+    """Put marks around each citation.
+
+    >>> emphasise_citations("Yes [E2].", "**", "**")
+    'Yes **[E2]**.'
+    """
+    return _CITATION.sub(rf"{start}[\1]{end}", text)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
