@@ -197,7 +197,7 @@ def test_damaged_folder_is_a_clear_error(
 ) -> None:
     folder = shutil.copytree(large, tmp_path / "damaged")
     damage(folder)  # type: ignore[operator]
-    with pytest.raises(IndexMismatch, match=r"damaged|lost vectors|There is no Overread index"):
+    with pytest.raises(IndexMismatch, match=r"damaged|There is no Overread index"):
         CaseIndex.open(folder, tiny)
 
 
