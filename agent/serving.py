@@ -190,9 +190,9 @@ def _check_remote(config: Config, profile: Profile) -> None:
 def _start(config: Config, profile: Profile) -> ServerProcess:
     check_vllm()
     ensure_data_dir(config)
+    _check_port(config)
     model = model_location(profile, config.data)
     check_memory(profile, model)
-    _check_port(config)
     server = ServerProcess.start(
         command(config, profile, model),
         environment(config, profile, model),

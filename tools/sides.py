@@ -9,6 +9,8 @@ from overread.tools.geometry import box_around
 MIDLINE = frozenset({"heart", "thorax", "body", "brain", "ventricles"})
 # A mask with more than this part on its lesser side belongs to both sides.
 _BOTH = 0.2
+# A disc nearer to the middle than this part of the width is a photograph centred on the disc.
+_CENTRED = 0.1
 
 
 def has_sides(image: Image) -> bool:
@@ -30,6 +32,8 @@ def patient_side(
 ) -> Side | None:
     """Return the patient side on which a mask lies.
 
+    An optic disc tells the eye: it lies nasally, so on the right of a right eye's photograph.
+
     Args:
         image: For its modality and view.
         target: Name of the structure; those of the midline have no side.
@@ -39,7 +43,12 @@ def patient_side(
     Returns:
         None when the orientation is unknown, the structure is of the midline, the mask is empty,
         or more than a fifth of it lies on either side.
+
+    Source: for the disc, ETDRS report 10 (1991), field 2: centred on the macula, seen as the
+    examiner sees it.
     """
+    if target == "optic disc" and mask.any():
+        return _eye(mask)
     if target in MIDLINE or not mask.any() or not has_sides(image):
         return None
     middle = (mask.shape[1] - 1) / 2 if midline is None else midline
@@ -48,6 +57,15 @@ def patient_side(
     if _BOTH < on_picture_right < 1 - _BOTH:
         return None
     return "left" if on_picture_right > 0.5 else "right"
+
+
+def _eye(disc: Mask) -> Side | None:
+    """Return the eye whose optic disc lies there; None for a photograph centred on the disc."""
+    width = disc.shape[1]
+    offset = float(np.nonzero(disc)[1].mean()) - (width - 1) / 2
+    if abs(offset) < _CENTRED * width:
+        return None
+    return "right" if offset > 0 else "left"
 
 
 def midline_of(outline: Mask) -> float | None:

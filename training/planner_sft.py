@@ -178,7 +178,8 @@ def image_marks(tokenizer: PreTrainedTokenizerBase) -> str:
 def build(vision: Path, tokenizer: PreTrainedTokenizerBase, start: Path | None = None) -> PeftModel:
     """Return the planner to be trained, with the pretrained tower or all of an earlier run."""
     model = build_model(tokenizer)
-    model.model.vision_model.load_state_dict(load_file(vision))
+    if start is None:
+        model.model.vision_model.load_state_dict(load_file(vision))
     torch.manual_seed(0)
     adapted = get_peft_model(model, LORA, autocast_adapter_dtype=False)
     for name, parameter in adapted.named_parameters():

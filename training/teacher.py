@@ -222,7 +222,8 @@ def _where(question: Question, phantom: Phantom, rng: np.random.Generator) -> Pl
         if sided and not values.get("patient_side"):
             raise NoAnswer
         if question.target == "optic disc":
-            return f"The {question.answer} eye: the disc is {place} of the picture [{seen.id}]."
+            eye = values["patient_side"]
+            return f"The {eye} eye: the optic disc is {place} of the picture [{seen.id}]."
         if question.content_type == "side":
             return f"The {noun} is on the {values['patient_side']} [{seen.id}]."
         return f"{question.answer.capitalize()}: the {noun} is {place} of the picture [{seen.id}]."

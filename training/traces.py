@@ -43,6 +43,8 @@ IMAGE = "image:"  # an image part's URL in a trace: "image:0" is the first case
 PNG_ONLY = ("fundus", "histology")
 PNG_SHARE = 0.25
 MEASURED = ("size", "count", "ratio", "compare")
+# What a small planner learns slowly comes more often: reports, and sides taken over from evidence.
+REPORT_WEIGHT, WEIGHTS = 4.0, {"side": 3.0, "location": 2.0, "presence": 1.5}
 
 
 @dataclass
@@ -127,7 +129,10 @@ def _study(phantom: Phantom, as_png: bool) -> Study:
 def _questions(
     phantom: Phantom, images: int, rng: np.random.Generator
 ) -> list[tuple[str, Question | None, Plan]]:
-    """Return (text, question, plan) in random order: the phantom's own and some requests."""
+    """Return (text, question, plan): the phantom's own and some requests, the weighty ones first.
+
+    The order is random; an item's weight is its chance to come next.
+    """
     items: list[tuple[str, Question | None, Plan]] = []
     for question in phantom.questions:
         if (question.content_type == "compare") != (images > 1):
@@ -141,7 +146,7 @@ def _questions(
         target = names[int(rng.integers(len(names)))]
         noun = trace_words.noun(phantom.domain, target)
         requests: list[tuple[float, str, Plan]] = [
-            (0.5, trace_words.pick(trace_words.REPORT, rng), teacher.report_plan(phantom, rng)),
+            (0.7, trace_words.pick(trace_words.REPORT, rng), teacher.report_plan(phantom, rng)),
             (
                 0.4,
                 trace_words.pick(trace_words.OUTLINE, rng).format(the=f"the {noun}"),
@@ -151,7 +156,14 @@ def _questions(
             (0.15, trace_words.pick(trace_words.UNANSWERABLE, rng), teacher.abstain_plan()),
         ]
         items += [(text, None, made) for chance, text, made in requests if rng.random() < chance]
-    return [items[i] for i in rng.permutation(len(items))]
+    weights = [
+        WEIGHTS.get(question.content_type, 1.0) if question
+        else REPORT_WEIGHT if text in trace_words.REPORT
+        else 1.0
+        for text, question, _ in items
+    ]
+    order = np.argsort(rng.exponential(size=len(items)) / np.array(weights))
+    return [items[i] for i in order]
 
 
 def _session(

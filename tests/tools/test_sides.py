@@ -67,3 +67,18 @@ def test_sides_agree_with_the_phantoms_own_truth(domain: str) -> None:
                 assert side in (finding.side, None), (domain, patient, finding)
                 checked += side is not None
     assert checked > 3
+
+
+def test_the_optic_disc_tells_the_eye_unless_it_is_in_the_middle() -> None:
+    checked = 0
+    for patient in range(30):
+        phantom = generate("fundus", patient)
+        truth = [row.answer for row in phantom.questions if row.target == "optic disc"]
+        picture = Image(REF, phantom.pixels, "OT")
+        for eye in (answer for answer in truth if answer in ("left", "right")):
+            assert patient_side(picture, "optic disc", phantom.masks["optic disc"]) == eye
+            checked += 1
+    assert checked >= 10
+    centred = np.zeros((50, 100), bool)
+    centred[20:30, 45:60] = True
+    assert patient_side(image("OP", None), "optic disc", centred) is None
