@@ -1,0 +1,56 @@
+"""What an evaluation found: one record an item, the common language of runs, tables and reports."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+
+class Record(BaseModel, frozen=True, extra="forbid"):
+    """The outcome of one item under one subject.
+
+    Attributes:
+        benchmark: Its name.
+        subject: Its name, e.g. "agent" or "endpoint:qwen".
+        item: The item's id.
+        epoch: 1 for the first seed, 2 for the second, ...
+        status: "failed" carries a reason and no scores; it stays in every denominator.
+        reason: Why it failed, one sentence.
+        question: As shown.
+        images: Paths, for reports.
+        reference: The accepted answers.
+        answer: What the subject said.
+        scores: By metric name, 0..1 unless the metric says otherwise (HD95 is in mm).
+        main: Which of `scores` decides in tables.
+        confidence: Of the answer, 0..1; None when the subject gives none.
+        abstained: Whether the subject said that it cannot tell.
+        evidence: What the answer cites: [{"id": "E2", "tool": "segment", "content": "..."}, ...].
+        cluster: Unit of the bootstrap.
+        slices: Names and values to cut tables by.
+        fingerprint: Of the item.
+        seconds: Of wall time.
+    """
+
+    benchmark: str
+    subject: str
+    item: str
+    epoch: int = 1
+    status: Literal["scored", "failed"]
+    reason: str = ""
+    question: str
+    images: tuple[str, ...] = ()
+    reference: tuple[str, ...] = ()
+    answer: str = ""
+    scores: dict[str, float] = {}
+    main: str = ""
+    confidence: float | None = None
+    abstained: bool = False
+    evidence: tuple[dict[str, Any], ...] = ()
+    cluster: str = ""
+    slices: dict[str, str] = {}
+    fingerprint: str = ""
+    seconds: float = 0.0
+
+    @property
+    def value(self) -> float:
+        """Return the deciding score; a failed item counts as 0 and is reported as failed."""
+        return self.scores[self.main] if self.status == "scored" else 0.0

@@ -1,0 +1,1 @@
+"""Who answers: endpoints, models in process, the agent, baselines."""
