@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from overread.imaging.archive import Archive
+from overread.imaging.deidentify import MAX_AGE
 from overread.imaging.errors import InputError, UnreadableImage
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.read import Problem, iterate
@@ -166,7 +167,7 @@ def _renamed(
         id=study_id,
         patient_id=patient_id,
         series=tuple(series(old) for old in study.series),
-        age=study.age if row.age is None else row.age,
+        age=study.age if row.age is None else min(row.age, float(MAX_AGE)),
         sex=row.sex or study.sex,
     )
 

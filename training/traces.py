@@ -157,8 +157,10 @@ def _questions(
         ]
         items += [(text, None, made) for chance, text, made in requests if rng.random() < chance]
     weights = [
-        WEIGHTS.get(question.content_type, 1.0) if question
-        else REPORT_WEIGHT if text in trace_words.REPORT
+        WEIGHTS.get(question.content_type, 1.0)
+        if question
+        else REPORT_WEIGHT
+        if text in trace_words.REPORT
         else 1.0
         for text, question, _ in items
     ]

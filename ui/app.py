@@ -12,6 +12,7 @@ from overread.imaging.errors import ConfigError
 from overread.tools.base import Artifact
 from overread.ui.evidence_view import evidence_cards
 from overread.ui.examples import make_examples
+from overread.ui.files import sweep
 from overread.ui.layout import chat_message, lay_out
 from overread.ui.theme import CSS, theme
 from overread.ui.turn import Turns
@@ -32,6 +33,7 @@ def launch(assistant: Assistant, host: str, port: int) -> None:
     """
     data, artifacts = assistant.resources.data, assistant.resources.artifacts
     artifacts.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    sweep(data / "uploads", KEEP_UPLOADS_S)
     app = build_app(
         Turns(assistant, downloads=data / "uploads" / "reports"),
         artifacts.path,

@@ -53,6 +53,7 @@ def pictures(folder: Path, count: int) -> Path:
             "body_part": "Chest",
             "source": "ward",
             "licence": "CC0",
+            "age": 85 + number * 3,
         }
         lines.append(json.dumps(row))
     (folder / "manifest.jsonl").write_text("\n".join(lines))
@@ -69,6 +70,7 @@ def test_manifest_gives_labels_provenance_and_pseudonyms(place: Place, tmp_path:
     stored = place.archive.load(ImageRef.parse(hit.ref))
     assert (stored.modality, stored.body_part) == ("CR", "chest")
     np.testing.assert_array_equal(stored.pixels, np.asarray(picture(3)))
+    assert place.archive.load_study(stored.ref.study_id).age == 90  # 94 in the manifest
     others = place.index.search_image(picture(2), k=9, exclude_patient=_patient_of(place, 2))
     assert len(others) == 5  # 1 and 2 are one patient's
 
