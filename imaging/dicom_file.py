@@ -72,7 +72,10 @@ def check_frames(path: Path, dataset: Dataset, shape: tuple[int, int, int]) -> b
     """
     keyword = next((k for k in PIXEL_KEYWORDS if dataset.get(k)), None)
     if keyword is None:
-        raise UnreadableImage(f"{path} holds no pixel data; it is truncated or not an image.")
+        raise UnreadableImage(
+            f"{path} holds no pixel data: it is truncated or not an image; copy it again or "
+            "choose another."
+        )
     _supply_syntax(dataset)
     _check_syntax(path, dataset)
     data: bytes = dataset[keyword].value
@@ -87,7 +90,8 @@ def check_frames(path: Path, dataset: Dataset, shape: tuple[int, int, int]) -> b
         needed = (shape[0] * shape[1] * shape[2] * bits + 7) // 8
         if len(data) < needed:
             raise UnreadableImage(
-                f"{path} is truncated: it holds {len(data):,} of {needed:,} bytes of pixels."
+                f"{path} is truncated: it holds {len(data):,} of {needed:,} bytes of pixels; "
+                "copy the file again."
             )
     return data
 

@@ -60,7 +60,8 @@ def check_size(path: Path, rows: int, columns: int, frames: int = 1) -> None:
         )
     if rows * columns > MAX_PIXELS:
         raise UnreadableImage(
-            f"{path} states {rows} x {columns} pixels; the limit is {MAX_PIXELS:,} per image."
+            f"{path} states {rows} x {columns} pixels; the limit is {MAX_PIXELS:,} per image, so "
+            "make it smaller."
         )
     if frames > MAX_FRAMES:
         raise UnreadableImage(f"{path} states {frames:,} frames; the limit is {MAX_FRAMES:,}.")
@@ -77,7 +78,9 @@ def check_finite(path: Path, pixels: NDArray[np.number]) -> None:
         UnreadableImage: A value is not finite.
     """
     if not np.isfinite(pixels).all():
-        raise UnreadableImage(f"{path} holds voxels that are not finite (NaN or infinity).")
+        raise UnreadableImage(
+            f"{path} holds voxels that are not finite (NaN or infinity); fill them in first."
+        )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from PIL import ImageOps
 
 from overread.imaging import loose
 from overread.imaging.errors import UnreadableImage
-from overread.imaging.limits import MAX_VOXELS, check_finite, check_size, reading
+from overread.imaging.limits import MAX_PIXELS, MAX_VOXELS, check_finite, check_size, reading
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.study import Pixels, Spacing, Study
 
@@ -36,7 +36,8 @@ def read(path: Path, kind: str, pseudonymiser: Pseudonymiser) -> Study:
             picture = PIL.Image.open(path, formats=[kind])
         except PIL.Image.DecompressionBombError:
             raise UnreadableImage(
-                f"{path} states more pixels than we accept; it may be a decompression bomb."
+                f"{path} states more than {MAX_PIXELS:,} pixels and may be a decompression "
+                "bomb; if you trust it, make it smaller."
             ) from None
         with picture:
             count = getattr(picture, "n_frames", 1)
