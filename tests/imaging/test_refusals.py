@@ -143,7 +143,7 @@ def _broken_video(folder: Path) -> Path:
     [
         (_text, "not a DICOM file"),
         (_empty, "0 bytes"),
-        (_bomb_png, "more pixels than we accept"),
+        (_bomb_png, "decompression bomb"),
         (_large_png, "limit is 100,000,000"),
         (_nan_nifti, "not finite"),
         (_complex_nifti, "complex"),
