@@ -1,0 +1,101 @@
+"""The Overread agent through its Python API, whole or with a part switched off."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from overread.agent import Assistant
+from overread.agent.answer import Answer
+from overread.agent.config import Config
+from overread.agent.ledger import cited
+from overread.agent.profiles import load_profile
+from overread.agent.threads import in_thread
+from overread.evals.items import Item
+from overread.evals.subjects.base import Reply
+from overread.imaging.errors import InputError
+from overread.tools.registry import tool_names
+
+RETRIEVAL = "find_similar_cases"
+ABLATIONS = ("tools", "retrieval", "verify")
+
+
+class AgentSubject:
+    """Asks the agent, each item in a session of its own.
+
+    The index never gives back the queried study, nor any other of its patient. The confidence is
+    that of the weakest evidence that the answer cites.
+    """
+
+    def __init__(self, config: Config, identity: Mapping[str, Any], without: str = "") -> None:
+        """Prepare; folders and models are opened by the first question.
+
+        Args:
+            config: Of the agent.
+            identity: What decides its answers beside the configuration.
+            without: One of `ABLATIONS`, or "".
+
+        Raises:
+            InputError: There is no such ablation.
+        """
+        self.name = f"agent without {without}" if without else "agent"
+        self._config = ablated(config, without)
+        self.identity = {
+            "kind": "agent",
+            "agent": self._config.agent.model_dump(mode="json"),
+            "exclude_same_patient": self._config.index.exclude_same_patient,
+            **identity,
+        }
+        self._assistant: Assistant | None = None
+
+    async def answer(self, item: Item, prompt: str, seed: int) -> Reply:
+        """As `Subject.answer`; the agent decodes at temperature 0, the seed changes nothing."""
+        if self._assistant is None:
+            self._assistant = Assistant(self._config, load_profile(self._config.planner.profile))
+        return self._reply(await self._assistant.aask(prompt, list(item.images)))
+
+    async def close(self) -> None:
+        """Close the agent."""
+        if self._assistant is not None:
+            await in_thread(self._assistant.close)
+            self._assistant = None
+
+    def _reply(self, answer: Answer) -> Reply:
+        assert self._assistant is not None
+        evidence = cited(answer.text, answer.evidence)
+        masks = [entry for entry in answer.artifacts if entry.kind == "mask"]
+        store = self._assistant.resources.artifacts
+        sure = [entry.confidence for entry in evidence if entry.confidence is not None]
+        return Reply(
+            text=answer.text,
+            confidence=min(sure) if sure else None,
+            abstained=answer.abstained,
+            evidence=tuple(
+                {"id": entry.id, "tool": entry.tool, "content": entry.content} for entry in evidence
+            ),
+            removed=len(answer.removed),
+            files={"mask": store.path(masks[-1])} if masks else {},
+            detail={"steps": answer.usage.steps, "tool_calls": answer.usage.tool_calls},
+        )
+
+
+def ablated(config: Config, without: str) -> Config:
+    """Return the configuration with a part switched off, and retrieval fit for an evaluation.
+
+    Raises:
+        InputError: There is no such part.
+    """
+    agent: dict[str, Any] = {}
+    names = config.agent.tools if config.agent.tools is not None else tool_names()
+    if without == "tools":
+        agent["tools"] = []
+    elif without == "retrieval":
+        agent["tools"] = [name for name in names if name != RETRIEVAL]
+    elif without == "verify":
+        agent["verify"] = False
+    elif without:
+        raise InputError(f"'{without}' cannot be ablated; choose from {', '.join(ABLATIONS)}")
+    return config.model_copy(
+        update={
+            "agent": config.agent.model_copy(update=agent),
+            "index": config.index.model_copy(update={"exclude_same_patient": True}),
+        }
+    )

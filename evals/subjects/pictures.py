@@ -1,0 +1,47 @@
+"""An item's images as a model sees them: rendered as for the planner, whatever their format."""
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import PIL.Image
+
+from overread.evals.items import Item
+from overread.imaging.pseudonym import Pseudonymiser
+from overread.imaging.read import read_studies
+from overread.imaging.render import for_planner
+from overread.imaging.study import Image
+
+
+def load_images(item: Item) -> list[Image]:
+    """Read the images of an item: of a file of many slices or frames, its middle one.
+
+    Raises:
+        UnreadableImage: A file is not an image.
+    """
+    return [_middle(path) for path in item.images]
+
+
+def render(item: Item, size: int) -> list[PIL.Image.Image]:
+    """Return square pictures of the images of an item.
+
+    Args:
+        item: With its images.
+        size: Longest edge in pixels; a smaller image is not enlarged.
+
+    Raises:
+        UnreadableImage: A file is not an image.
+    """
+    return [for_planner(image, min(size, max(image.shape))) for image in load_images(item)]
+
+
+def _middle(path: Path) -> Image:
+    images = read_studies([path], _pseudonymiser())[0].series[0].images
+    return images[len(images) // 2]
+
+
+@cache
+def _pseudonymiser() -> Pseudonymiser:
+    """Only pixels are used here, so the secret need not outlive the process."""
+    with tempfile.TemporaryDirectory() as folder:
+        return Pseudonymiser(Path(folder) / "secret")
