@@ -16,6 +16,8 @@ _MARKER = re.compile(
     r"(?::|=|\bis\b(?:\s*:)?(?!\s+not\b))[*_\s]*",
     re.IGNORECASE,
 )
+_SPACES = re.compile(r"[^\S\n]+")
+_SPACED_SIGN = re.compile(r" ([.,;:!?])(?=\s|$)")
 _MARKDOWN = re.compile(r"[*_`]{1,3}(?=\S)|(?<=\S)[*_`]{1,3}")
 
 
@@ -27,6 +29,7 @@ def cleaned(text: str) -> str:
     """
     text = _THOUGHT.sub(" ", unicodedata.normalize("NFKC", text))
     text = CITATION.sub(" ", spread_citations(text))
+    text = _SPACED_SIGN.sub(r"\1", _SPACES.sub(" ", text))
     return _MARKDOWN.sub("", text).strip()
 
 
