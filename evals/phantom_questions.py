@@ -23,7 +23,8 @@ from overread.agent import Assistant
 from overread.agent.config import load_config
 from overread.agent.events import AnswerReady, StepPlanned
 from overread.agent.serving import ensure_server
-from overread.evals.scoring import is_correct
+from overread.evals.items import Item
+from overread.evals.metrics.answers import score_answer
 from overread.imaging.errors import OverreadError
 from overread.imaging.phantoms import HELD_OUT, Phantom, sample, write
 from overread.imaging.phantoms.truth import Question
@@ -72,6 +73,21 @@ def ask(assistant: Assistant, phantom: Phantom, question: Question, folder: Path
         "direct": direct.text,
         "direct_correct": is_correct(direct.text, question),
     }
+
+
+def is_correct(text: str, question: Question) -> bool:
+    """Mark an answer against a phantom's question; see `score_answer`."""
+    item = Item(
+        id=question.content_type,
+        question=question.text,
+        images=(),
+        answers=(question.answer,),
+        kind=question.answer_type,
+        options=question.options,
+        extra={"quantity": question.quantity, "unit": question.unit, "parts": True},
+    )
+    scores = score_answer(item, text)
+    return scores.values[scores.main] == 1
 
 
 def run(number: int, out: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from overread.evals.items import Item
-from overread.evals.scoring import NUMBER_TOLERANCE
+from overread.evals.metrics.open_text import NUMBER_TOLERANCE
 from overread.imaging import phantoms as phantom_package
 from overread.imaging.errors import InputError
 from overread.imaging.phantoms import HELD_OUT, Phantom, sample, write
@@ -99,13 +99,16 @@ def _to_json(item: Item) -> dict[str, Any]:
 
 
 def _read(file: Path, folder: Path) -> list[Item]:
-    """Return the kept items; none if a file of theirs is gone."""
+    """Return the kept items; none if the list is damaged or a file of theirs is gone."""
     if not file.is_file():
         return []
     items = []
-    for line in file.read_text().splitlines():
-        row = json.loads(line)
-        row["images"] = tuple(folder / name for name in row["images"])
-        row["answers"], row["options"] = tuple(row["answers"]), tuple(row["options"])
-        items.append(Item(**row))
+    try:
+        for line in file.read_text().splitlines():
+            row = json.loads(line)
+            row["images"] = tuple(folder / name for name in row["images"])
+            row["answers"], row["options"] = tuple(row["answers"]), tuple(row["options"])
+            items.append(Item(**row))
+    except (ValueError, TypeError, KeyError):
+        return []
     return items if all(image.is_file() for item in items for image in item.images) else []

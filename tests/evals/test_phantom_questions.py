@@ -1,6 +1,6 @@
 import pytest
 
-from overread.evals.scoring import is_correct
+from overread.evals.phantom_questions import is_correct
 from overread.imaging.phantoms.truth import Question
 
 
