@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from overread.evals.items import Item
+from overread.evals.items import Item, Kind
 from overread.evals.journal import FILE, Journal, key_of, only_writer, read_records
 from overread.evals.patience import LIMIT_S, Patience, ServerGone
 from overread.evals.records import Record
@@ -99,6 +99,7 @@ def evaluate(
     subject: Subject,
     folder: Path,
     *,
+    metrics: Mapping[Kind, str] | None = None,
     resume: bool = False,
     concurrency: int = CONCURRENCY,
     cache: ReplyCache | None = None,
@@ -115,6 +116,7 @@ def evaluate(
         prompts: Their wording, by id.
         subject: Who is asked; it is closed at the end.
         folder: Of the run.
+        metrics: Kind of item to the score that decides, where it is not the usual one.
         resume: Go on with the run that is there.
         concurrency: Items asked at the same time.
         cache: Of replies; None to ask afresh.
@@ -141,6 +143,7 @@ def evaluate(
             subject=subject,
             items=questions,
             prompts=prompts,
+            metrics=metrics or {},
             seed=spec.seed,
             journal=journal,
             cache=cache,
@@ -211,9 +214,11 @@ async def _run(asking: "Asking", epochs: int, folder: Path, concurrency: int) ->
     os.environ.setdefault("INSPECT_DISPLAY", "none")
     os.environ.setdefault("INSPECT_TRACE_FILE", str(folder / LOGS / "trace.log"))
     from inspect_ai import eval_async
+    from inspect_ai.util import display_type
 
     from overread.evals.tasks import build_task
 
+    display_type()  # reads the environment; left to itself, eval_async would choose "plain"
     try:
         logs = await eval_async(
             build_task(asking, epochs),

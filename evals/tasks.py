@@ -12,7 +12,7 @@ from inspect_ai.scorer import Score, Scorer, Target, accuracy, scorer, stderr
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from overread.agent.threads import in_thread
-from overread.evals.items import Item
+from overread.evals.items import Item, Kind
 from overread.evals.journal import Journal, Key
 from overread.evals.marking import mark
 from overread.evals.patience import Patience, ServerGone
@@ -31,7 +31,9 @@ class Asking:
     Attributes:
         benchmark: Its name.
         subject: Who is asked.
+        items: By id, in order.
         prompts: The wording of an item by its id.
+        metrics: Kind of item to the score that decides, where it is not the usual one.
         seed: Of epoch 1; epoch n has seed + n - 1.
         journal: Where records go; what is in it is not asked again.
         cache: Of replies; None to ask afresh.
@@ -44,6 +46,7 @@ class Asking:
     subject: Subject
     items: Mapping[str, Item]
     prompts: Mapping[str, str]
+    metrics: Mapping[Kind, str]
     seed: int
     journal: Journal
     cache: ReplyCache | None
@@ -83,7 +86,9 @@ class Asking:
         if outcome.reply is not None:
             reply = outcome.reply
             try:
-                values, main = await in_thread(lambda: mark(item, reply))
+                values, main = await in_thread(
+                    lambda: mark(item, reply, self.metrics.get(item.kind))
+                )
             except OverreadError as error:
                 reason = str(error)
             except Exception as error:  # as above

@@ -9,7 +9,7 @@ import typer
 
 from overread import __version__
 from overread.imaging.errors import OverreadError
-from overread.ui.commands import ask, chat, demo, doctor, index, report, segment, serve
+from overread.ui.commands import ask, chat, demo, doctor, eval, index, report, segment, serve
 from overread.ui.terminal import RESEARCH_USE
 
 QUIET = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
@@ -31,6 +31,7 @@ app.command()(segment.segment)
 app.command()(report.report)
 app.command()(doctor.doctor)
 app.add_typer(index.app, name="index")
+app.add_typer(eval.app, name="eval")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,6 +1,6 @@
 """The Overread agent through its Python API, whole or with a part switched off."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from overread.agent import Assistant
@@ -12,6 +12,7 @@ from overread.agent.threads import in_thread
 from overread.evals.items import Item
 from overread.evals.subjects.base import Reply
 from overread.imaging.errors import InputError
+from overread.tools.base import Evidence
 from overread.tools.registry import tool_names
 
 RETRIEVAL = "find_similar_cases"
@@ -38,7 +39,7 @@ class AgentSubject:
         """
         self.name = f"agent without {without}" if without else "agent"
         self._config = ablated(config, without)
-        self.identity = {
+        self.identity: Mapping[str, Any] = {
             "kind": "agent",
             "agent": self._config.agent.model_dump(mode="json"),
             "exclude_same_patient": self._config.index.exclude_same_patient,
@@ -60,21 +61,33 @@ class AgentSubject:
 
     def _reply(self, answer: Answer) -> Reply:
         assert self._assistant is not None
-        evidence = cited(answer.text, answer.evidence)
         masks = [entry for entry in answer.artifacts if entry.kind == "mask"]
         store = self._assistant.resources.artifacts
-        sure = [entry.confidence for entry in evidence if entry.confidence is not None]
         return Reply(
             text=answer.text,
-            confidence=min(sure) if sure else None,
+            confidence=confidence(answer.text, answer.evidence),
             abstained=answer.abstained,
-            evidence=tuple(
-                {"id": entry.id, "tool": entry.tool, "content": entry.content} for entry in evidence
-            ),
+            evidence=told(answer.text, answer.evidence),
             removed=len(answer.removed),
             files={"mask": store.path(masks[-1])} if masks else {},
             detail={"steps": answer.usage.steps, "tool_calls": answer.usage.tool_calls},
         )
+
+
+def confidence(text: str, evidence: Sequence[Evidence]) -> float | None:
+    """Return the confidence of the weakest evidence that a text cites; None if none states one."""
+    sure = [entry.confidence for entry in cited(text, evidence) if entry.confidence is not None]
+    return min(sure, default=None)
+
+
+def told(text: str, evidence: Sequence[Evidence]) -> tuple[dict[str, Any], ...]:
+    """Return evidence as records hold it: what the text cites, and what the files say (intake)."""
+    used = {entry.id for entry in cited(text, evidence)}
+    return tuple(
+        entry.model_dump(mode="json", include={"id", "tool", "content", "arguments", "values"})
+        for entry in evidence
+        if entry.id in used or entry.tool == "intake"
+    )
 
 
 def ablated(config: Config, without: str) -> Config:

@@ -1,16 +1,16 @@
 """The Overread agent through its own chat endpoint: files as they are, evidence read back."""
 
 import base64
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import openai
 
-from overread.agent.chat_request import MODEL
-from overread.agent.ledger import cited
 from overread.agent.threads import in_thread
 from overread.evals.items import Item
 from overread.evals.patience import is_passing
+from overread.evals.subjects.agent import confidence, told
 from overread.evals.subjects.base import Reply
 from overread.imaging.errors import OverreadError, UnreadableImage
 from overread.imaging.sniff import Kind, kind_of
@@ -27,7 +27,7 @@ _TYPES = {
 class AgentEndpointSubject:
     """Sends each file whole, so that the agent has its spacing and its header."""
 
-    def __init__(self, url: str, model: str = MODEL, api_key: str | None = None,
+    def __init__(self, url: str, model: str, api_key: str | None = None,
                  timeout_s: float = 600.0) -> None:  # fmt: skip
         """Prepare; nothing is sent yet.
 
@@ -38,7 +38,11 @@ class AgentEndpointSubject:
             timeout_s: For an answer of all its steps.
         """
         self.name = "agent-endpoint"
-        self.identity: dict[str, Any] = {"kind": "agent-endpoint", "url": url, "model": model}
+        self.identity: Mapping[str, Any] = {
+            "kind": "agent-endpoint",
+            "url": url,
+            "model": model,
+        }
         self._url, self._model, self._key, self._timeout_s = url, model, api_key, timeout_s
         self._client: openai.AsyncOpenAI | None = None
 
@@ -67,15 +71,11 @@ class AgentEndpointSubject:
         text = (reply.choices[0].message.content or "").strip()
         details: dict[str, Any] = (reply.model_extra or {}).get("overread") or {}
         evidence = [Evidence.model_validate(entry) for entry in details.get("evidence", [])]
-        found = cited(text, evidence)
-        sure = [entry.confidence for entry in found if entry.confidence is not None]
         return Reply(
             text=text,
-            confidence=min(sure) if sure else None,
+            confidence=confidence(text, evidence),
             abstained=bool(details.get("abstained")),
-            evidence=tuple(
-                {"id": entry.id, "tool": entry.tool, "content": entry.content} for entry in found
-            ),
+            evidence=told(text, evidence),
             removed=len(details.get("removed", [])),
         )
 

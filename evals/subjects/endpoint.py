@@ -74,7 +74,7 @@ class EndpointSubject:
         """
         self.name = name
         self._endpoint = endpoint
-        self.identity = {
+        self.identity: Mapping[str, Any] = {
             "kind": "endpoint",
             "model": endpoint.model,
             "image_size": endpoint.image_size,

@@ -91,11 +91,11 @@ def make_subject(
     if head == "endpoint" and "#" in rest:
         return _endpoint(rest, config, concurrency)
     if head == "agent-endpoint" and rest:
+        from overread.agent.chat_request import MODEL
         from overread.evals.subjects.agent_endpoint import AgentEndpointSubject
 
         url, _, model = rest.partition("#")
-        key = config.planner.api_key
-        return AgentEndpointSubject(url, **({"model": model} if model else {}), api_key=key)
+        return AgentEndpointSubject(url, model or MODEL, config.planner.api_key)
     if head == "local" and rest:
         from overread.evals.subjects.local import LocalSubject
 

@@ -37,7 +37,11 @@ class LocalSubject:
         if not (folder / "config.json").is_file():
             raise ConfigError(f"{folder} is no model folder: it has no config.json")
         self.name = f"local:{folder.name}"
-        self.identity = {"kind": "local", "weights": identity("local", folder), **more}
+        self.identity: Mapping[str, Any] = {
+            "kind": "local",
+            "weights": identity("local", folder),
+            **more,
+        }
         self._folder = folder
         self._lock = threading.Lock()
         self._loaded: tuple[Any, Any] | None = None
@@ -87,7 +91,8 @@ class LocalSubject:
                     f"the model in {self._folder} cannot be loaded: {' '.join(str(error).split())}"
                 ) from error
             device = "cuda" if torch.cuda.is_available() else "cpu"
-            self._loaded = processor, model.to(device).eval()
+            moved: Any = model
+            self._loaded = processor, moved.to(device).eval()
         return self._loaded
 
 

@@ -196,31 +196,30 @@ def test_a_server_that_stays_away_stops_the_run_and_loses_no_item(
     assert all(record.status == "scored" for record in run.records)
 
 
-def kill_until_done(
-    url: str, items: list[Item], folder: Path, epochs: int, kills: int, longest_s: float
-) -> int:
+def kill_until_done(model: ScriptedModel, items: list[Item], folder: Path, kills: int) -> None:
     """Run in processes that are killed at random moments, then in one that may finish.
 
-    The processes are forked from one that has the libraries loaded, so that most of their life is
-    spent asking and not importing.
+    The processes are forked from one that has the libraries loaded, so that their life is spent
+    asking and not importing. Each is killed a random while after a random number of requests.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["inspect_ai", "overread.evals.tasks", "scripted_runs"])
     dice = random.Random(0)
-    killed = 0
+    share = len(items) // kills
     for _ in range(kills):
-        process = context.Process(target=resume_on, args=(url, items, folder, epochs))
+        process = context.Process(target=resume_on, args=(model.url, items, folder, 2))
         process.start()
-        process.join(dice.uniform(0.1, longest_s))
-        if process.exitcode is None:
-            os.kill(process.pid, signal.SIGKILL)
-            process.join()
-            killed += 1
-    process = context.Process(target=resume_on, args=(url, items, folder, epochs))
+        enough = len(model.asked) + dice.randint(1, share)
+        while len(model.asked) < enough and process.is_alive():
+            time.sleep(0.005)
+        time.sleep(dice.uniform(0, 0.05))
+        assert process.is_alive() and process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+    process = context.Process(target=resume_on, args=(model.url, items, folder, 2))
     process.start()
     process.join()
     assert process.exitcode == 0
-    return killed
 
 
 def check_killed_runs(make_items: MakeItems, tmp_path: Path, number: int, kills: int) -> None:
@@ -228,26 +227,25 @@ def check_killed_runs(make_items: MakeItems, tmp_path: Path, number: int, kills:
     items = make_items(number)
     calm = run_on(model.url, items, tmp_path / "calm", epochs=2)
     asked = len(model.asked)
-    killed = kill_until_done(model.url, items, tmp_path / "killed", 2, kills, longest_s=3.0)
+    kill_until_done(model, items, tmp_path / "killed", kills)
     model.stop()
-    assert killed >= kills // 2
     again = read_run(tmp_path / "killed")
     assert again.is_complete
     assert timeless(again.records) == timeless(calm.records)
     lines = (tmp_path / "killed" / FILE).read_text().splitlines()
     keys = [(row["item"], row["epoch"]) for row in map(json.loads, lines)]
     assert len(keys) == len(set(keys)) == 2 * number
-    # Only what was being asked when a process was killed is asked again.
-    assert len(model.asked) - asked <= 2 * number + 4 * killed
+    # Only what was being asked when a process was killed (4 at a time) is asked again.
+    assert len(model.asked) - asked <= 2 * number + 2 * 4 * kills
 
 
 def test_a_killed_run_goes_on_to_the_same_records(make_items: MakeItems, tmp_path: Path) -> None:
-    check_killed_runs(make_items, tmp_path, number=10, kills=3)
+    check_killed_runs(make_items, tmp_path, number=20, kills=3)
 
 
 @pytest.mark.slow
 def test_twenty_kills_change_nothing(make_items: MakeItems, tmp_path: Path) -> None:
-    check_killed_runs(make_items, tmp_path, number=80, kills=20)
+    check_killed_runs(make_items, tmp_path, number=150, kills=20)
 
 
 def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
