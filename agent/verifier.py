@@ -70,6 +70,15 @@ def without(answer: str, problems: Sequence[Problem]) -> str:
     return " ".join(kept) if any(not _claims_nothing(sentence) for sentence in kept) else ""
 
 
+def claims(answer: str) -> list[str]:
+    """Return the sentences of an answer that claim something: not abstention, not mere advice.
+
+    >>> claims("There is a nodule [E2]. Please have a radiologist check this.")
+    ['There is a nodule [E2].']
+    """
+    return [sentence for sentence in language.sentences(answer) if not _claims_nothing(sentence)]
+
+
 def abstains(answer: str) -> bool:
     """Return whether an answer says that it has none, and claims nothing beside.
 
