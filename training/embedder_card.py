@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as PILImage
 
+from overread.evals.metrics.retrieval import chance_hit_rate_at, hit_rate_at, precision_at
 from overread.imaging.phantoms import DOMAINS, labels_of, manifest_line, sample
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.read import read_studies
@@ -22,7 +23,6 @@ from overread.index.open_clip_embedder import OpenClipEmbedder
 from overread.index.records import picture
 from overread.training.embedder_data import run
 from overread.training.phantom_cache import phantom_image
-from overread.training.retrieval_metrics import chance_recall_at, precision_at, recall_at
 
 _BATCH, _NEIGHBOURS, _RANKS = 32, 5, (1, 5, 10)
 
@@ -133,8 +133,8 @@ def _recall_table(embedder: Embedder, images: Vectors, cases: HeldOut) -> str:
     rows = []
     for title, words in (("its own report", cases.reports), ("same findings", cases.findings)):
         relevant = same(words, words)
-        found = [recall_at(similarity, relevant, k) for k in _RANKS]
-        chance = [chance_recall_at(relevant, k) for k in _RANKS]
+        found = [hit_rate_at(similarity, relevant, k).mean() for k in _RANKS]
+        chance = [chance_hit_rate_at(relevant, k).mean() for k in _RANKS]
         cells = (f"{a:.2f} ({b:.2f})" for a, b in zip(found, chance, strict=True))
         rows.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(rows)
@@ -147,7 +147,7 @@ def _precision_table(vectors: Mapping[str, Vectors], cases: HeldOut) -> str:
     rows = []
     for title, rows_of in vectors.items():
         similarity = np.where(others, rows_of @ rows_of.T, -np.inf)
-        cells = [precision_at(similarity, right, _NEIGHBOURS) for right in relevant]
+        cells = [precision_at(similarity, right, _NEIGHBOURS).mean() for right in relevant]
         rows.append(f"| {title} | {cells[0]:.3f} | {cells[1]:.3f} |")
     chance = [right.sum() / others.sum() for right in relevant]
     return "\n".join([*rows, f"| chance | {chance[0]:.3f} | {chance[1]:.3f} |"])
@@ -169,7 +169,7 @@ def _real_table(vectors: Mapping[str, tuple[Embed, Vectors]], cases: HeldOut, pa
         for embed, phantoms in vectors.values():
             similarity = in_batches(embed, some) @ phantoms.T
             relevant = same([domain] * len(some), cases.domains)
-            cells.append(f"{precision_at(similarity, relevant, _NEIGHBOURS):.2f}")
+            cells.append(f"{precision_at(similarity, relevant, _NEIGHBOURS).mean():.2f}")
         rows.append(f"| {domain} | {len(some)} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
