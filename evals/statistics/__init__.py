@@ -1,0 +1,1 @@
+"""Intervals, comparisons and tables over records: what a difference of scores is worth."""
