@@ -111,7 +111,7 @@ def _from_rows(
         )
     tables = [open_table(file) for file in files]
     for table in tables:
-        _check_columns(table, spec)
+        _check_columns(table, spec, split)
     ids, total = [], 0
     for _, row in _numbered(tables):
         total += 1
@@ -138,7 +138,7 @@ def _from_rows(
     )
 
 
-def _check_columns(table: Table, spec: Spec) -> None:
+def _check_columns(table: Table, spec: Spec, split: str) -> None:
     """Refuse a table that lacks what every item needs.
 
     Raises:
@@ -152,7 +152,7 @@ def _check_columns(table: Table, spec: Spec) -> None:
         needed.append(columns.images)
     if columns.sections:
         needed.append(tuple(columns.sections.values()))
-    if spec.split_column:
+    if spec.split_column and split:
         needed.append((spec.split_column,))
     needed += [(column,) for column in spec.where]
     for anyone in needed:

@@ -5,7 +5,8 @@
     place/[split/]masks/<structure>/case1.png   a folder a structure
     place/labels.json                        {"1": "liver", "2": "spleen"}: names of grey values
 
-A mask may also be called case1_mask.png or case1_segmentation.png.
+A folder of masks that images/ has, too (a patient's), is not a structure's. A mask may also be
+called case1_mask.png or case1_segmentation.png; a structure that is absent has an empty mask.
 """
 
 import json
@@ -42,7 +43,11 @@ def mask_items(root: Path, split: str, spec: Spec) -> tuple[list[Item], dict[str
     images = sorted(file for file in (base / "images").rglob("*") if file.suffix in SUFFIXES)
     if not images:
         raise InputError(f"{base / 'images'} holds no image ({', '.join(SUFFIXES)})")
-    structures = sorted(folder for folder in (base / "masks").iterdir() if folder.is_dir())
+    structures = sorted(
+        folder
+        for folder in (base / "masks").iterdir()
+        if folder.is_dir() and not (base / "images" / folder.name).is_dir()
+    )
     values = _values(root / "labels.json")
     wanted: list[tuple[str, Path, int | None]] = [
         (folder.name, folder, None) for folder in structures

@@ -175,7 +175,7 @@ class Spec(BaseModel, frozen=True, extra="forbid"):
     def _complete(self) -> "Spec":
         if self.source != "rows":
             return self
-        if not self.splits or not all(map(all, self.splits.values())):
+        if not self.splits or not all(each and all(each) for each in self.splits.values()):
             raise ValueError("splits must name the files")
         if self.default_split and not self.split_column and self.default_split not in self.splits:
             raise ValueError(f"default_split '{self.default_split}' is not one of splits")
