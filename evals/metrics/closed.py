@@ -28,10 +28,13 @@ _NAMED_LETTER = re.compile(
     r"""\b(?:[Oo]ption|OPTION|[Cc]hoice|[Aa]nswer|[Ll]etter)\s*[(\["']?([A-Z])\b(?![-'])"""
     r"|[(\[]([A-Z])[)\]]|(?:^|\n)\s*([A-Z])[).:](?=\s|$)"
     r"|\b(?:I (?:would )?(?:say|think|choose|pick|select|go with)|is|be|shows?|suggests?|indicates?|"
-    r"supports?|favou?rs) ([A-Z])(?=[.,;!]?\s*(?:$|\n))"
+    r"supports?|favou?rs|'s)(?: (?:most )?(?:likely|probably|clearly))? ([A-Z])(?=[.,;!]|\s*(?:$|\n))"
 )
 _AND_ANOTHER = re.compile(r"^\W*(?:or|and|nor|/|,|&)\W*(?:or\W+|and\W+|nor\W+)?[(\[]?[A-Z]\b(?!')")
-_REJECTED = re.compile(r"^\W*(?:is|was|seems)\s+(?:not|incorrect|wrong|excluded|ruled out|false)\b")
+_REJECTED = re.compile(
+    r"^\W*(?:is|are|was|were|seems)\s+(?:not|incorrect|wrong|absent|unlikely|excluded|"
+    r"ruled out|false)\b"
+)
 _NOT = re.compile(
     r"\b(?:not|nor|rather than|instead of|unlike|without|neither|isn't|no)\b", re.IGNORECASE
 )
@@ -144,7 +147,11 @@ def named_options(text: str, options: Sequence[str]) -> list[str]:
         for match in re.finditer(rf"(?<!\w){_loose(option)}(?!\w)", text, re.IGNORECASE):
             if all(match.end() <= start or match.start() >= end for start, end, _ in found):
                 found.append((match.start(), match.end(), option))
-    kept = [option for start, _, option in sorted(found) if not _denied(text[:start])]
+    kept = [
+        option
+        for start, end, option in sorted(found)
+        if not _denied(text[:start]) and not _REJECTED.match(text[end:])
+    ]
     return list(dict.fromkeys(kept))
 
 

@@ -52,6 +52,10 @@ YES_NO = ("yes", "no")
         ("Pneumonia, rather than a cyst.", "D"),
         ("Not a cyst but pneumonia.", "D"),
         ("Option A is wrong; option D is right.", "D"),
+        ("The best one is most likely B", "B"),
+        ("It's B, not A.", "B"),
+        ("There is pneumonia. A cyst is not seen.", "D"),
+        ("The signs suggest solid mass (B).", "B"),
     ],
 )
 def test_choice_is_read(text: str, letter: str) -> None:
@@ -167,6 +171,7 @@ def test_yes_no_is_never_guessed(text: str, question: str) -> None:
         ("Left; the right one is normal", ("left", "right"), "left"),
         ("It is not on the left but on the right.", ("left", "right"), "right"),
         ("5 to 10 %", ("under 5 %", "5 to 10 %", "over 20 %"), "5 to 10 %"),
+        ("The left is absent, the right is there", ("left", "right"), "right"),
         ("over 20%", ("under 5 %", "5 to 10 %", "over 20 %"), "over 20 %"),
         ("leftmost", ("left", "right"), None),
         ("second", ("first", "second"), "second"),
