@@ -297,12 +297,11 @@ def test_runs_without_a_shared_item_are_refused() -> None:
         compare(run([1.0]), run([1.0], benchmark="another"))
 
 
-def sliced(values: Callable[[int], float], subject: str, n: int = 80) -> list[Record]:
-    names = ["CT", "MR", ""]
+def sliced(values: Callable[[int], float], subject: str) -> list[Record]:
+    slices: list[dict[str, str]] = [{"modality": "CT"}, {"modality": "MR"}, {}]
     return [
-        record(i, values(i), subject=subject, slices={"modality": name} if name else {})
-        for i in range(n)
-        if (name := names[i % 3]) is not None
+        record(number, values(number), subject=subject, slices=slices[number % 3])
+        for number in range(80)
     ]
 
 
