@@ -1,0 +1,1 @@
+"""Reports of evaluations: one page to read, tables to copy, two runs compared."""

@@ -1,0 +1,100 @@
+"""Writes a report: one HTML page that needs nothing else, a Markdown file, and a CSV."""
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from overread.evals.reports.build import build
+from overread.evals.reports.document import Document
+from overread.evals.reports.labels import labelled
+from overread.evals.reports.markdown import markdown
+from overread.evals.reports.numbers import Row, numbers_of
+from overread.evals.runs import Run
+from overread.imaging.errors import ConfigError, InputError
+
+_HERE = Path(__file__).parent
+_COLUMNS = (
+    "benchmark", "subject", "slice", "level", "metric", "n", "failed", "mean", "low", "high",
+)  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The files of a report."""
+
+    html: Path
+    markdown: Path
+    csv: Path
+
+
+def write_report(runs: Sequence[Run], out: Path) -> Written:
+    """Write `report.html`, `report.md` and `report.csv`; the same runs give the same bytes.
+
+    Args:
+        runs: At least one; of any benchmarks and subjects.
+        out: Folder; made if needed.
+
+    Raises:
+        InputError: No run is given, or one has no record yet.
+        ConfigError: The folder cannot be written.
+    """
+    if not runs:
+        raise InputError("no run was given; name at least one run folder")
+    for run in runs:
+        if not run.records:
+            raise InputError(f"{run.folder} has no record yet; go on with the run first (--resume)")
+    named = labelled(runs)
+    numbers = numbers_of(named)
+    document = build(named, numbers)
+    written = Written(out / "report.html", out / "report.md", out / "report.csv")
+    texts = {
+        written.html: page(document),
+        written.markdown: markdown(document),
+        written.csv: table(numbers.rows),
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            partial = path.with_name(path.name + ".part")
+            partial.write_text(text, "utf-8")
+            os.replace(partial, path)
+    except OSError as error:
+        raise ConfigError(
+            f"the report cannot be written to {out} ({error.strerror}); choose another --out"
+        ) from error
+    return written
+
+
+def page(document: Document) -> str:
+    """Return the HTML page: no script, no request, everything from data escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    loader = FileSystemLoader(_HERE)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    css = Markup((_HERE / "report.css").read_text("utf-8").strip())
+    return environment.get_template("report.html.jinja").render(page=document, css=css) + "\n"
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return all numbers as CSV, a row each; a cell that a spreadsheet would run is quoted.
+
+    Source: OWASP, CSV injection.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for row in rows:
+        words = (row.benchmark, row.subject, row.slice, row.level, row.metric or "score")
+        found = row.estimate
+        numbers = (found.n, found.failed, found.mean, found.low, found.high)
+        writer.writerow((*map(_harmless, words), *numbers))
+    return buffer.getvalue()
+
+
+def _harmless(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
