@@ -83,6 +83,7 @@ class Assistant:
         *,
         may_ask: bool = False,
         sign_off: bool = False,
+        keep: bool = True,
     ) -> Answer:
         """Answer a question.
 
@@ -93,12 +94,16 @@ class Assistant:
                 session that was stopped goes on at the last finished step.
             may_ask: The planner may ask back; the answer then has `waiting == "clarify"`.
             sign_off: A person must approve; the answer then has `waiting == "sign_off"`.
+            keep: Remember the session. False deletes question, answer and evidence at the end,
+                whatever the end is; de-identified images and artifacts stay.
 
         Raises:
             InputError: The question or an image cannot be used.
             PlannerUnavailable: The planner did not reply.
         """
-        return _last(self.stream(question, images, session, may_ask=may_ask, sign_off=sign_off))
+        return _last(
+            self.stream(question, images, session, may_ask=may_ask, sign_off=sign_off, keep=keep)
+        )
 
     async def aask(
         self,
@@ -108,10 +113,11 @@ class Assistant:
         *,
         may_ask: bool = False,
         sign_off: bool = False,
+        keep: bool = True,
     ) -> Answer:
         """As `ask`, for callers with an event loop."""
-        return await _alast(
-            self.astream(question, images, session, may_ask=may_ask, sign_off=sign_off)
+        return await last_answer(
+            self.astream(question, images, session, may_ask=may_ask, sign_off=sign_off, keep=keep)
         )
 
     def stream(
@@ -122,11 +128,12 @@ class Assistant:
         *,
         may_ask: bool = False,
         sign_off: bool = False,
+        keep: bool = True,
     ) -> Iterator[Event]:
         """As `ask`, event by event; the last is `AnswerReady`. Stopping early stops the work."""
         name = check_session_id(session or new_session_id())
         return self._events(
-            self._engine.ask(name, question, images, may_ask=may_ask, sign_off=sign_off)
+            self._engine.ask(name, question, images, may_ask=may_ask, sign_off=sign_off, keep=keep)
         )
 
     def astream(
@@ -137,11 +144,12 @@ class Assistant:
         *,
         may_ask: bool = False,
         sign_off: bool = False,
+        keep: bool = True,
     ) -> AsyncIterator[Event]:
         """As `stream`, for callers with an event loop."""
         name = check_session_id(session or new_session_id())
         return self._aevents(
-            self._engine.ask(name, question, images, may_ask=may_ask, sign_off=sign_off)
+            self._engine.ask(name, question, images, may_ask=may_ask, sign_off=sign_off, keep=keep)
         )
 
     def resume(self, session: str, reply: Any = None) -> Answer:
@@ -177,6 +185,14 @@ class Assistant:
     async def adirect(self, question: str, images: Sequence[ImageSource] = ()) -> Answer:
         """As `direct`, for callers with an event loop."""
         return await asyncio.wrap_future(self._submit(self._direct(question, images)))
+
+    def forget(self, session: str) -> None:
+        """Delete question, answers and evidence of a session; unknown ones are forgotten already.
+
+        Raises:
+            InputError: A question is being answered in it.
+        """
+        self._wait(self._engine.forget(check_session_id(session)))
 
     def close(self) -> None:
         """Close connections and files; running questions are given up."""
@@ -280,7 +296,12 @@ def _last(stream: Iterator[Event]) -> Answer:
     return answer
 
 
-async def _alast(stream: AsyncIterator[Event]) -> Answer:
+async def last_answer(stream: AsyncIterator[Event]) -> Answer:
+    """Return the answer at the end of a stream of events.
+
+    Raises:
+        PlannerUnavailable: There is none; and whatever the stream raises.
+    """
     answer = None
     async for event in stream:
         if isinstance(event, AnswerReady):

@@ -68,6 +68,21 @@ class IndexConfig(BaseModel, extra="forbid"):
     exclude_same_patient: bool = True
 
 
+class ApiConfig(BaseModel, extra="forbid"):
+    """The agent's own chat endpoint (`overread serve --agent`)."""
+
+    host: str = Field(
+        default="127.0.0.1", description="Where it listens; others than loopback need a key."
+    )
+    port: int = Field(default=8766, ge=1, le=65535)
+    api_key: str | None = Field(
+        default=None, min_length=1, description="Asked of clients; never logged."
+    )
+    max_body_mb: int = Field(default=64, ge=1, description="Largest request, images included.")
+    max_running: int = Field(default=8, ge=1, description="Questions answered at the same time.")
+    max_waiting: int = Field(default=256, ge=0, description="Requests that wait for their turn.")
+
+
 class Config(BaseSettings):
     """Everything a user can set. Nested names join with two underscores in the environment."""
 
@@ -82,6 +97,7 @@ class Config(BaseSettings):
     planner: PlannerConfig = PlannerConfig()
     agent: AgentConfig = AgentConfig()
     index: IndexConfig = IndexConfig()
+    api: ApiConfig = ApiConfig()
 
     @classmethod
     def settings_customise_sources(

@@ -1,7 +1,7 @@
 """Run questions through the graph and tell what happens, event by event."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -14,7 +14,7 @@ from overread.agent.events import AnswerReady, Event, SessionStarted
 from overread.agent.graph import build_graph
 from overread.agent.intake import register
 from overread.agent.ledger import cited
-from overread.agent.sessions import only_user
+from overread.agent.sessions import forget, only_user
 from overread.agent.state import Clock, ImageSource, Run, State
 from overread.agent.threads import in_thread
 from overread.imaging.errors import InputError, UnknownReference
@@ -31,6 +31,7 @@ class Engine:
     def __init__(self, around: Surroundings, checkpointer: BaseCheckpointSaver[str]) -> None:
         """Compile the graph."""
         self._around = around
+        self._saver = checkpointer
         self._graph = build_graph(around, checkpointer)
 
     async def ask(
@@ -41,15 +42,17 @@ class Engine:
         *,
         may_ask: bool = False,
         sign_off: bool = False,
+        keep: bool = True,
     ) -> AsyncGenerator[Event, None]:
         """Answer a question, or go on with it if it is the one that was left unfinished.
 
-        A reply to a question of the planner's is given here too: the session waits for it.
+        A reply to a question of the planner's is given here too: the session waits for it. Without
+        `keep` the session is forgotten at the end, whatever the end is.
 
         Raises:
             OverreadError: One clear sentence; what was finished is kept.
         """
-        with only_user(self._around.resources.data, session):
+        async with self._holding(session, keep):
             before = await self._graph.aget_state(self._config(session))
             if _waiting(before) == "clarify":
                 command: Command[Any] | State | None = Command(resume=question)
@@ -93,6 +96,25 @@ class Engine:
             async with aclosing(self._run(session, command, Run(), before, resumed=True)) as events:
                 async for event in events:
                     yield event
+
+    async def forget(self, session: str) -> None:
+        """Delete what is remembered of a session.
+
+        Raises:
+            InputError: A question is being answered in it.
+        """
+        async with self._holding(session, keep=False):
+            pass
+
+    @asynccontextmanager
+    async def _holding(self, session: str, keep: bool = True) -> AsyncIterator[None]:
+        data = self._around.resources.data
+        with only_user(data, session):
+            try:
+                yield
+            finally:
+                if not keep:
+                    await forget(self._saver, data, session)
 
     async def _run(
         self,

@@ -18,7 +18,7 @@ from overread.agent.stream import AnswerStream
 from overread.agent.threads import in_thread
 from overread.agent.toolrun import Outcome, call_key, run_calls
 from overread.agent.verifier import Problem, abstains, verify, without
-from overread.imaging.errors import InputError, PlannerUnavailable
+from overread.imaging.errors import InputError, NoUsableReply
 from overread.imaging.study import ImageRef
 from overread.tools.base import Evidence
 from overread.tools.fence import clean
@@ -118,7 +118,7 @@ class Nodes:
             if state["revised"]:  # the draft stands, less what fails
                 step = Step(why="", answer=state["draft"] or feedback.NOT_ENOUGH)
             elif must_answer:
-                raise PlannerUnavailable(
+                raise NoUsableReply(
                     f"the planner gave no usable answer within {number} steps (last: {error}); "
                     "ask in other words, or use a larger planner"
                 ) from error

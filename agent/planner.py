@@ -15,7 +15,7 @@ from overread.agent import native
 from overread.agent.config import PlannerConfig
 from overread.agent.profiles import Profile
 from overread.agent.prompts import Message
-from overread.imaging.errors import PlannerUnavailable
+from overread.imaging.errors import NoUsableReply, PlannerUnavailable
 
 OnText = Callable[[str], None]
 ToolChoice = Literal["auto", "none", "required"]
@@ -176,6 +176,8 @@ class Planner:
             text = f"{where} stopped in the middle of a reply; run 'overread serve' and ask again"
         else:
             text = f"no planner is running at {self._url}; start it with 'overread serve'"
+        if isinstance(error, openai.BadRequestError):
+            return NoUsableReply(text)
         return PlannerUnavailable(text)
 
 

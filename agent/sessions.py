@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import aiosqlite
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
@@ -58,6 +59,8 @@ async def open_sessions(data: Path) -> AsyncIterator[AsyncSqliteSaver]:
             await saver.setup()
             # With WAL a killed process loses nothing; only a power cut may lose the last step.
             await connection.execute("PRAGMA synchronous=NORMAL")
+            # What is deleted is overwritten with zeros, not only unlinked.
+            await connection.execute("PRAGMA secure_delete=ON")
         except aiosqlite.Error as error:
             raise ConfigError(
                 f"the sessions file {path} is damaged ({error}); move it away to start afresh"
@@ -84,3 +87,14 @@ def only_user(data: Path, session: str) -> Iterator[None]:
                 f"session {session} is answering another question; wait, or start a new session"
             ) from error
         yield
+
+
+async def forget(saver: BaseCheckpointSaver[str], data: Path, session: str) -> None:
+    """Delete the checkpoints of a session and its lock; call it while holding the session."""
+    await saver.adelete_thread(session)
+    (data / "locks" / f"{session}.lock").unlink(missing_ok=True)
+
+
+def remembered(data: Path, prefix: str) -> list[str]:
+    """Return the ids that begin with `prefix` of the sessions that were not forgotten."""
+    return sorted(file.stem for file in (data / "locks").glob(f"{prefix}*.lock"))

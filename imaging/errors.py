@@ -31,3 +31,7 @@ class IndexMismatch(InputError):
 
 class PlannerUnavailable(OverreadError):
     """The planner's server cannot be reached, did not start, or gave no usable reply."""
+
+
+class NoUsableReply(PlannerUnavailable):
+    """The planner is there, but cannot deal with this question; asking again will not help."""

@@ -195,11 +195,17 @@ def make_assistant(planner: ScriptedPlanner, data_dir: Path) -> Iterator[Callabl
     """Return a maker of assistants that talk to the scripted planner."""
     opened: list[Assistant] = []
 
-    def make(build: Any = simple_tools, timeout_s: float = 20.0, **agent: Any) -> Assistant:
+    def make(
+        build: Any = simple_tools,
+        timeout_s: float = 20.0,
+        api: dict[str, Any] | None = None,
+        **agent: Any,
+    ) -> Assistant:
         config = Config(
             data_dir=data_dir,
             planner={"base_url": planner.url, "timeout_s": timeout_s},
             agent=agent,
+            api=api or {},
         )
         opened.append(Assistant(config, load_profile("bundled"), build))
         return opened[-1]

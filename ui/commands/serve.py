@@ -1,31 +1,55 @@
-"""`overread serve`: start the planner's server, or stop it."""
+"""`overread serve`: start the planner's server, or stop it; or serve the agent itself."""
 
 from typing import Annotated
 
 import typer
 
-from overread.ui.options import Profile, config_from
-from overread.ui.terminal import err
+from overread.agent.config import Config
+from overread.imaging.errors import ConfigError
+from overread.ui.options import BaseUrl, Profile, config_from
+from overread.ui.terminal import RESEARCH_USE, err
 
 
 def serve(
     profile: Profile = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Where it listens.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Where the planner listens.")
+    ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="Stop the running planner.")] = False,
+    agent: Annotated[
+        bool,
+        typer.Option("--agent", help="Serve the agent as an OpenAI-compatible chat model."),
+    ] = False,
+    agent_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Where the agent listens.", show_default="8766"),
+    ] = None,
+    base_url: BaseUrl = None,
 ) -> None:
     """Serve the planner with vLLM on this machine alone, until Ctrl-C.
+
+    With --agent the planner is started unless it runs, and the agent is served until Ctrl-C.
 
     For example:
 
         overread serve --profile bundled
 
+        overread serve --agent --agent-port 8766
+
         overread serve --stop
     """
     from overread.agent import serving
 
-    config = config_from(profile=profile, port=port)
+    if agent_port is not None and not agent:
+        raise ConfigError("--agent-port is where the agent listens; add --agent to serve it")
+    if agent and stop:
+        raise ConfigError("--stop stops the planner; end the agent with Ctrl-C where it runs")
+    config = config_from(profile=profile, port=port, base_url=base_url)
     if stop:
         typer.echo("the planner is stopped" if serving.stop(config) else "no planner was running")
+        return
+    if agent:
+        _serve_agent(config, agent_port)
         return
     with err.status("starting the planner") as status:
 
@@ -37,4 +61,22 @@ def serve(
             config,
             tell_ready,
             lambda seconds: status.update(f"starting the planner ({seconds:.0f} s)"),
+        )
+
+
+def _serve_agent(config: Config, port: int | None) -> None:
+    from overread.agent.assistant import Assistant
+    from overread.agent.chat_server import listen, serve_chat
+    from overread.ui.planner_start import start_planner
+
+    if port is not None:
+        api = config.api.model_copy(update={"port": port})
+        config = config.model_copy(update={"api": api})
+    where = f"http://{config.api.host}:{config.api.port}/v1"
+    with listen(config.api) as listening, Assistant.from_config(config) as assistant:
+        start_planner(config, allowed=True)
+        serve_chat(
+            assistant,
+            listening,
+            lambda: err.print(f"the agent answers at {where} (Ctrl-C ends it). {RESEARCH_USE}"),
         )
