@@ -124,7 +124,8 @@ def _empty_table(first: str, *headings: str) -> Table:
 
 
 def _cut(text: str) -> str:
-    words = " ".join(text.split())
+    """Put a text on one short line; a terminal would obey control characters."""
+    words = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
     return words if len(words) <= _MOST_WORDS else f"{words[: _MOST_WORDS - 1]}…"
 
 

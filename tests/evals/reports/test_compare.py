@@ -69,10 +69,12 @@ def test_what_cannot_be_compared_is_one_sentence(make_run):
 
 def test_the_command_prints_tables_or_json(make_run, capsys):
     a, b = make_run("agent", skill=0.8), make_run("bare", failed=2)
+    rewrite(a, lambda _, row: row.model_copy(update={"answer": f"\x1b[2J[red]{row.answer}"}))
     eval_report.compare(a, b)
     told = " ".join(capsys.readouterr().out.split())
     found = compare(read_run(a), read_run(b))
     assert "phantoms: A = agent, B = bare" in told
+    assert "A says: [2J[red]It is" in told
     assert f"{found.total.n} items in both, 0 only in A, 0 only in B" in told
     assert "failed: 4 in A, 2 in B" in told
     assert f"{100 * found.total.difference:+.1f}" in told
