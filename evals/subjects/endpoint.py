@@ -116,7 +116,7 @@ class EndpointSubject:
         said = [_message(message) for message in messages]
         try:
             output = await self._open().generate(
-                said, config=GenerateConfig(seed=seed, logprobs=self._logprobs)
+                said, config=GenerateConfig(seed=seed, logprobs=self._logprobs or None)
             )
         except Exception as error:  # inspect_ai and tenacity wrap what the client raised
             cause = transport_error(error)

@@ -9,17 +9,21 @@ from overread.evals.items import Item
 _TYPES = ("content_type", "question_type", "category", "qa_type")
 """Slices that name what a question asks about, in the benchmarks' own words."""
 
+ENOUGH = 5
+"""Items that are enough to vote."""
 
-def question_type(item: Item) -> tuple[str, ...]:
-    """Return what two items share when the answer to one may answer the other.
 
-    The benchmark's own type and the options where it has them, else the wording.
+def question_types(item: Item) -> tuple[tuple[str, ...], ...]:
+    """Return what items share whose answers are alike, the closest kinship first.
+
+    The same wording and options; the same type in the benchmark's own words; the same kind. Nothing
+    that only the image shows (modality, organ) has a part in it.
     """
-    for name in _TYPES:
-        if item.slices.get(name):
-            options = item.options if item.kind == "closed" else ()
-            return (item.kind, item.slices[name], item.slices.get("domain", ""), *options)
-    return (item.kind, " ".join(item.question.lower().split()))
+    options = item.options if item.kind == "closed" else ()
+    wording = " ".join(item.question.lower().split())
+    types = [item.slices[name] for name in _TYPES if item.slices.get(name)]
+    named = [("type", item.kind, types[0], *options)] if types else []
+    return (("wording", item.kind, wording, *options), *named, ("kind", item.kind, *options))
 
 
 def answer_text(item: Item) -> str:
@@ -54,11 +58,10 @@ class Pool:
         """Keep items of one kind of answer in words."""
         self.name = name
         self.items = [item for item in items if item.answers and item.answers[0]]
-        self._by_type: dict[tuple[str, ...], list[int]] = {}
-        self._by_kind: dict[str, list[int]] = {}
+        self._places: dict[tuple[str, ...], list[int]] = {}
         for place, item in enumerate(self.items):
-            self._by_type.setdefault(question_type(item), []).append(place)
-            self._by_kind.setdefault(item.kind, []).append(place)
+            for shared in question_types(item):
+                self._places.setdefault(shared, []).append(place)
 
     def digest(self) -> str:
         """Return a SHA-256 over ids, questions and answers."""
@@ -66,14 +69,13 @@ class Pool:
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     def candidates(self, item: Item) -> list[int]:
-        """Return places of items of the same question type, or of the same kind if none is."""
-        for places in (
-            self._by_type.get(question_type(item), []),
-            self._by_kind.get(item.kind, []),
-        ):
-            if others := list(self._others(item, places)):
-                return others
-        return []
+        """Return places of the closest kin, as soon as there are `ENOUGH`; else of the widest."""
+        others: list[int] = []
+        for shared in question_types(item):
+            others = list(self._others(item, self._places.get(shared, []))) or others
+            if len(others) >= ENOUGH:
+                break
+        return others
 
     def _others(self, item: Item, places: Sequence[int]) -> Iterator[int]:
         for place in places:

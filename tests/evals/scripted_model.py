@@ -23,6 +23,7 @@ class ScriptedModel:
 
     def __init__(self, say: Say = coin, pause_s: float = 0.0) -> None:
         self.say, self.pause_s = say, pause_s
+        self.refuses_logprobs = False
         self.asked: list[dict[str, Any]] = []
         self._server: ThreadingHTTPServer | None = None
         self.port = 0
@@ -64,8 +65,14 @@ class ScriptedModel:
                 model.asked.append(request)
                 time.sleep(model.pause_s)
                 said = model.say(words(request))
+                if model.refuses_logprobs and request.get("logprobs"):
+                    self._send(400, {"error": {"message": "logprobs are not supported"}})
+                    return
                 if isinstance(said, int):
                     self._send(said, {"error": {"message": "this question is refused"}})
+                    return
+                if request.get("stream"):
+                    self._stream(said)
                     return
                 message = {"role": "assistant", "content": said}
                 tokens = [{"token": "x", "logprob": -0.1, "bytes": None, "top_logprobs": []}]
@@ -78,6 +85,18 @@ class ScriptedModel:
                 usage = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}
                 head = {"id": "1", "object": "chat.completion", "created": 1, "model": MODEL}
                 self._send(200, head | {"choices": [choice], "usage": usage})
+
+            def _stream(self, said: str) -> None:
+                head = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": MODEL}
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.end_headers()
+                for delta, finish in (({"content": said}, None), ({}, "stop")):
+                    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+                    self.wfile.write(
+                        f"data: {json.dumps(head | {'choices': [choice]})}\n\n".encode()
+                    )
+                self.wfile.write(b"data: [DONE]\n\n")
 
             def _send(self, status: int, body: dict[str, Any]) -> None:
                 data = json.dumps(body).encode()

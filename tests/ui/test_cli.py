@@ -14,7 +14,7 @@ import pytest
 from overread import __version__
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-COMMANDS = ["ask", "chat", "demo", "serve", "segment", "report", "doctor", "index"]
+COMMANDS = ["ask", "chat", "demo", "serve", "segment", "report", "doctor", "index", "eval"]
 HEAVY = ("torch", "gradio", "chromadb", "transformers", "open_clip", "langgraph", "numpy")
 
 
@@ -31,7 +31,19 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     assert "Research use only" in done.stdout
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "index build", "index search", "index stats"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *COMMANDS,
+        "index build",
+        "index search",
+        "index stats",
+        "eval run",
+        "eval list",
+        "eval report",
+        "eval compare",
+    ],
+)
 def test_every_command_explains_itself(run: Run, command: str) -> None:
     done = run(*command.split(), "--help")
     assert done.returncode == 0

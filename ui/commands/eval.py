@@ -3,7 +3,6 @@
 import json
 import math
 from collections import Counter
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from overread.evals.runs import Run
 
 app = typer.Typer(help="Evaluate models and the agent on benchmarks.", no_args_is_help=True)
+app.command()(eval_report.report)
+app.command()(eval_report.compare)
 app.command()(eval_report.report)
 app.command()(eval_report.compare)
 
@@ -180,35 +181,6 @@ def run(
     out.print(f"records and logs: {request.out}", soft_wrap=True, markup=False)
 
 
-@app.command()
-def report(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or of several runs.")
-    ],
-    out_dir: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the report; the first RUN by default.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Write report.html (one file that needs nothing else), report.md and report.csv.
-
-    For example:
-
-        overread eval report runs/phantoms
-    """
-    from overread.evals.reports.write import write_report
-    from overread.evals.runs import find_runs, read_run
-
-    runs = [read_run(found) for folder in folders for found in find_runs(folder)]
-    written = write_report(runs, out_dir or folders[0])
-    files = {name: str(path) for name, path in asdict(written).items()}
-    if as_json:
-        typer.echo(json.dumps(files))
-        return
-    for path in files.values():
-        out.print(path, soft_wrap=True, markup=False)
-
-
 @app.command("list")
 def list_benchmarks(as_json: Json = False) -> None:
     """List the benchmarks: what they are, where they come from, under which licence."""
@@ -251,7 +223,9 @@ def _table(summaries: list[dict[str, Any]]) -> Table:
     for heading in ("subject", "items", "failed", "score", "95 % interval"):
         table.add_column(heading)
     for row in summaries:
-        interval = "" if row["low"] is None else f"{100 * row['low']:.1f}-{100 * row['high']:.1f} %"
+        interval = ""
+        if row["low"] is not None:
+            interval = f"{100 * row['low']:.1f} to {100 * row['high']:.1f} %"
         cells = (
             row["subject"],
             row["items"],
@@ -267,8 +241,10 @@ def _print_notes(run: "Run") -> None:
     """Tell what a reader of the table must know: failures and contamination."""
     reasons = Counter(record.reason for record in run.records if record.status == "failed")
     for reason, number in reasons.most_common(SHOWN_REASONS):
+        # A server's words may be among it; a terminal would obey control characters.
+        plain = "".join(letter for letter in reason if letter.isprintable())
         err.print(
-            f"[yellow]{escape(run.spec.subject)}: {number} failed[/] {escape(reason)}",
+            f"[yellow]{escape(run.spec.subject)}: {number} failed[/] {escape(plain)}",
             soft_wrap=True,
         )
     if run.spec.contaminated:
