@@ -51,7 +51,7 @@ class AgentSubject:
         """As `Subject.answer`; the agent decodes at temperature 0, the seed changes nothing."""
         if self._assistant is None:
             self._assistant = Assistant(self._config, load_profile(self._config.planner.profile))
-        return self._reply(await self._assistant.aask(prompt, list(item.images)))
+        return self._reply(await self._assistant.aask(prompt, list(item.images), keep=False))
 
     async def close(self) -> None:
         """Close the agent."""

@@ -95,8 +95,8 @@ class EndpointSubject:
         limit = self._endpoint.max_images
         if limit is not None and len(item.images) > limit:
             raise InputError(f"the item has {len(item.images)} images; {self.name} takes {limit}")
-        pictures = await in_thread(lambda: render(item, self._endpoint.image_size))
-        urls = [data_url(picture) for picture in pictures]
+        size = self._endpoint.image_size
+        urls = await in_thread(lambda: [data_url(picture) for picture in render(item, size)])
         output = await self._generate(direct_messages(urls, prompt), seed)
         text = output.completion.strip()
         return Reply(

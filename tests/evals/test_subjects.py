@@ -2,7 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +14,13 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+import uvicorn
 from scripted_model import ScriptedModel
 
+from overread.agent import Assistant
+from overread.agent.chat_api import create_app
 from overread.agent.config import Config
+from overread.agent.sessions import remembered
 from overread.evals.items import Item, Kind
 from overread.evals.marking import mark
 from overread.evals.subjects.agent import AgentSubject, ablated
@@ -310,8 +318,48 @@ def test_the_agent_is_asked_with_its_tools_and_its_evidence_is_kept(
     assert reply.evidence[1]["values"]["found"]
     assert reply.files["mask"].suffix == ".png" and reply.files["mask"].is_file()
     assert reply.detail["tool_calls"] == 1
+    assert remembered(data_dir, "s-") == []
     scores = mark(item, reply).values
     assert (scores["accuracy"], scores["hallucination"], scores["citation_recall"]) == (1, 0, 1)
+
+
+def test_the_agents_chat_endpoint_gives_the_same_reply_as_its_python_api(
+    model: ScriptedModel, data_dir: Path, tmp_path: Path
+) -> None:
+    path = write(generate("chest-xray", 61881), tmp_path)
+    item = replace(question(1, "yes", "Is the heart seen?"), images=(path,))
+    call = {"tool": "segment", "arguments": {"image": 1, "target": "heart"}}
+    script = (
+        {"why": "look", "calls": [call]},
+        {"why": "found", "answer": "Yes, the heart is seen [E2]."},
+    )
+    config = Config(data_dir=data_dir, planner={"base_url": model.url})
+    model.say = steps(*script)
+    direct = ask(AgentSubject(config, {}), item, item.question)
+    model.say = steps(*script)
+    with Assistant.from_config(config) as assistant, served(create_app(assistant)) as url:
+        subject = make_subject(f"agent-endpoint:{url}", config, NONE)
+        reply = ask(subject, item, item.question)
+    assert reply.text == direct.text == "Yes, the heart is seen [E2]."
+    assert reply.evidence == direct.evidence and len(reply.evidence) == 2
+    assert (reply.confidence, reply.abstained) == (direct.confidence, False)
+
+
+@contextmanager
+def served(app: Any) -> Iterator[str]:
+    """Serve an app on a free port; gives the base URL of its chat endpoint."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def test_the_agent_without_tools_is_offered_none(model: ScriptedModel, data_dir: Path) -> None:
