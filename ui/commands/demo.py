@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from overread.agent.assistant import Assistant
 
 DICOM = "RG1_UNCR.dcm"
-"""A chest radiograph of pydicom-data; its masses are real, its patient is not named."""
+"""A chest radiograph of pydicom-data; its patient is not named."""
 
 PHANTOM = ("chest-xray", 61881)
 """Of the test split: no model was trained on this synthetic patient."""
@@ -103,7 +103,7 @@ def examples(folder: Path) -> Iterator[Example]:
     Raises:
         ConfigError: A package whose image is asked about is not installed.
     """
-    yield Example("A real chest radiograph (DICOM)", _dicom(), "Is there a nodule in this image?")
+    yield Example("A real chest radiograph (DICOM)", _dicom(), "Is there cardiomegaly?")
     yield Example(
         "A real photograph of a retina (JPEG)",
         _packaged("skimage", "data/retina.jpg"),
