@@ -29,7 +29,7 @@ FOLDERS = [
 ]
 FILES = ("Makefile", "pyproject.toml", "constraints.txt", "CHANGELOG.md", "LICENSE")
 # Folders of the data folder that are named as in the repository.
-IN_DATA_FOLDER = frozenset({"index/quarantine.jsonl"})
+IN_DATA_FOLDER = frozenset({"index/quarantine.jsonl", "evals/replies/"})
 
 _FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")

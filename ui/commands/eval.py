@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Evaluate models and the agent on benchmarks.", no_args_is_help=True)
 app.command()(eval_report.report)
 app.command()(eval_report.compare)
-app.command()(eval_report.report)
-app.command()(eval_report.compare)
 
 SUBJECTS = (
     "agent, agent/no-tools, agent/no-retrieval, agent/no-verify, bare (the planner's VLM asked "
