@@ -124,6 +124,7 @@ def _check(sentence: str, evidence: Sequence[Evidence], question: str) -> str | 
         or _check_sides(sentence, own)
         or _check_position(sentence, own)
         or _check_lead(sentence, own, question)
+        or _check_sweeping(sentence, own, evidence)
     )
 
 
@@ -240,6 +241,18 @@ def _check_lead(sentence: str, own: Sequence[Evidence], question: str) -> str | 
     for other in said[:1]:
         if other.negated == (word == "yes"):
             return f"begins with {word.capitalize()} but says the opposite"
+    return None
+
+
+def _check_sweeping(
+    sentence: str, own: Sequence[Evidence], evidence: Sequence[Evidence]
+) -> str | None:
+    """Hold "no abnormality" against all that was found in the image, not only what is cited."""
+    images = {entry.arguments.get("image") for entry in own}
+    others = [entry for entry in evidence if entry.arguments.get("image") in images]
+    for mention in language.mentions(sentence):
+        if mention.term.name == "abnormality" and mention.negated:
+            return _check_finding(mention, others, polarity.speaks_of_others(sentence))
     return None
 
 

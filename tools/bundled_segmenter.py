@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -65,6 +66,10 @@ class BundledSegmenter:
         prompted = bool(points) or any(p is not None for p in (box, scribble, previous))
         if target is None and not prompted:
             raise InputError("name a target, or give a point, a box, a scribble or a mask")
+        if image.pixels.min() == image.pixels.max():
+            # A blank picture holds nothing; the network was never shown one and sees cells in it.
+            nothing = np.zeros(image.shape, np.float32)
+            return Segmentation(nothing > 0, nothing, False, 1.0)
         letterbox = Letterbox.of(*image.shape)
         planes = prompt_planes(letterbox, points, box, scribble, previous)
         names = [None] if target is None else list(resolve(target))

@@ -28,7 +28,7 @@ from overread.training.segmenter_card import write_card
 from overread.training.segmenter_data import Batch, Pool, load_pool, make_batch
 from overread.training.segmenter_loss import dense_loss, query_losses
 
-VERSION = "1"
+VERSION = "2"
 _COARSE_SIDE = 128
 
 

@@ -282,3 +282,18 @@ def test_what_is_left_after_removal_passes(answers: list[str]) -> None:
     left = without(text, verify(text, SESSION))
     assert verify(left, SESSION) == []
     assert not re.search(r"\[E12\]", left)
+
+
+def test_no_abnormality_must_hold_for_all_that_was_found_in_that_image() -> None:
+    session = [INTAKE, segmented(2, "consolidation", False), segmented(3, "effusion", True)]
+    denied = "No abnormality was found [E2]."
+    assert verify(denied, session) == [Problem(denied, "E3 did find abnormality")]
+    elsewhere = [
+        INTAKE,
+        segmented(2, "consolidation", False),
+        segmented(3, "effusion", True, image=2),
+    ]
+    assert verify(denied, elsewhere) == []
+    assert verify(denied, session[:2]) == []
+    right = segmented(3, "effusion", True, side="right")
+    assert verify("No abnormality on the left [E2].", [INTAKE, session[1], right]) == []

@@ -64,7 +64,7 @@ def test_findings_are_told_from_their_absence(segmenter: Segmenter, phantoms: li
                 assert told.mask.any() == told.found
                 assert 0.0 <= told.confidence <= 1.0
     balanced_accuracy = (np.mean(said[True]) + 1 - np.mean(said[False])) / 2
-    assert balanced_accuracy > 0.75
+    assert balanced_accuracy > 0.85
 
 
 def test_a_click_and_a_box_choose_an_object_without_its_name(
@@ -181,4 +181,4 @@ def test_nuclei_of_real_microscopy(segmenter: Segmenter, shared_data: Path) -> N
             told = segmenter.segment(Image(REF, pixels, "SM"), "nuclei")
             scores.append(dice(told.mask, truth))
     # A low bar on purpose: the card says how poor it is on pictures unlike its phantoms.
-    assert np.mean(scores) > 0.15
+    assert np.mean(scores) > 0.5
