@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 DICOM = "RG1_UNCR.dcm"
 """A chest radiograph of pydicom-data; its patient is not named."""
 
-PHANTOM = ("chest-xray", 61881)
-"""Of the test split: no model was trained on this synthetic patient."""
+PHANTOM = ("chest-xray", 66192, 1)
+"""Domain, patient and visit, of the test split: no model was trained on this synthetic patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,7 @@ def examples(folder: Path) -> Iterator[Example]:
     )
     from overread.imaging.phantoms import generate, write
 
-    domain, patient = PHANTOM
-    phantom = write(generate(domain, patient), folder)
+    phantom = write(generate(*PHANTOM), folder)
     yield Example("A synthetic chest radiograph (DICOM)", phantom, "Write a report of this image.")
 
 
