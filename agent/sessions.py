@@ -1,6 +1,5 @@
 """Where sessions are kept: one SQLite file of checkpoints, one lock a session."""
 
-import fcntl
 import os
 import re
 import secrets
@@ -13,6 +12,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from overread.agent.locks import held
 from overread.imaging.errors import ConfigError, InputError
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -79,13 +79,8 @@ def only_user(data: Path, session: str) -> Iterator[None]:
     """
     folder = data / "locks"
     folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / f"{session}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"session {session} is answering another question; wait, or start a new session"
-            ) from error
+    busy = f"session {session} is answering another question; wait, or start a new session"
+    with held(folder / f"{session}.lock", busy):
         yield
 
 

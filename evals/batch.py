@@ -17,7 +17,14 @@ from overread.evals.items import Item, Kind
 from overread.evals.patience import LIMIT_S
 from overread.evals.records import Record
 from overread.evals.reply_cache import ReplyCache
-from overread.evals.runs import CONCURRENCY, RUN_FILE, Run, RunSpec, evaluate, surroundings
+from overread.evals.runs import (
+    CONCURRENCY,
+    Run,
+    RunSpec,
+    evaluate,
+    refuse_second,
+    surroundings,
+)
 from overread.evals.subjects.base import Subject
 from overread.evals.subjects.factory import Items, ablations, make_subject, weight_folders
 from overread.imaging.errors import InputError
@@ -135,11 +142,7 @@ def run_all(
         raise InputError(f"the benchmark {request.benchmark} has no items in this split")
     folders = [request.out / slug(text) for text in request.subjects]
     for folder in folders:
-        if (folder / RUN_FILE).is_file() and not request.resume:
-            raise InputError(
-                f"{folder} holds a run already; add --resume to go on with it, or choose another "
-                "--out"
-            )
+        refuse_second(folder, request.resume)
     marks = [_check(text, loaded, request, config) for text in request.subjects]
     runs: list[Run] = []
     for text, folder, marked in zip(request.subjects, folders, marks, strict=True):

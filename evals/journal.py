@@ -5,7 +5,6 @@ buffer of samples in flight is neither synced nor beside the log, so a killed pr
 may lose samples that were scored.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from overread.agent.locks import held
 from overread.evals.records import Record
 from overread.imaging.errors import ConfigError, InputError
 
@@ -116,11 +116,6 @@ def only_writer(folder: Path) -> Iterator[None]:
     Raises:
         InputError: Another process works in it.
     """
-    with (folder / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"another process works in {folder}; wait for it, or choose another --out"
-            ) from error
+    busy = f"another process works in {folder}; wait for it, or choose another --out"
+    with held(folder / LOCK, busy):
         yield

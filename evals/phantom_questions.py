@@ -9,7 +9,6 @@ Phantoms of the test split alone, written as files and read like a user's. Each 
 import argparse
 import json
 import sys
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -23,10 +22,11 @@ from overread.agent import Assistant
 from overread.agent.config import load_config
 from overread.agent.events import AnswerReady, StepPlanned
 from overread.agent.serving import ensure_server
+from overread.evals.benchmarks import generated
 from overread.evals.items import Item
 from overread.evals.metrics.answers import score_answer
 from overread.imaging.errors import OverreadError
-from overread.imaging.phantoms import HELD_OUT, Phantom, sample, write
+from overread.imaging.phantoms import HELD_OUT, Phantom, write
 from overread.imaging.phantoms.truth import Question
 from overread.imaging.vocabulary import DOMAINS
 
@@ -35,12 +35,7 @@ SEED = 0
 
 def questions(number: int) -> Iterator[tuple[Phantom, Question]]:
     """Yield held-out questions on one image, one a phantom, content types in turn."""
-    asked: dict[str, int] = defaultdict(int)
-    for phantom in sample("test", number, SEED):
-        rows = [row for row in phantom.questions if row.content_type not in ("compare", "view")]
-        row = min(rows, key=lambda row: asked[row.content_type])
-        asked[row.content_type] += 1
-        yield phantom, row
+    return generated.questions(number, SEED, "test")
 
 
 def ask(assistant: Assistant, phantom: Phantom, question: Question, folder: Path) -> dict[str, Any]:

@@ -195,18 +195,26 @@ def open_folder(spec: RunSpec, folder: Path, resume: bool) -> Iterator[Journal]:
         before = read_spec(folder) if (folder / RUN_FILE).is_file() else None
         if before is None:
             _write_whole(folder / RUN_FILE, spec.model_dump_json(indent=2) + "\n")
-        elif not resume:
-            raise InputError(
-                f"{folder} holds a run already; add --resume to go on with it, or choose another "
-                "--out"
-            )
         else:
+            refuse_second(folder, resume)
             _check_same(before, spec, folder)
         journal = Journal(folder / FILE)
         try:
             yield journal
         finally:
             journal.close()
+
+
+def refuse_second(folder: Path, resume: bool) -> None:
+    """Refuse to start a run where there is one.
+
+    Raises:
+        InputError: There is a run, and it is not to be resumed.
+    """
+    if (folder / RUN_FILE).is_file() and not resume:
+        raise InputError(
+            f"{folder} holds a run already; add --resume to go on with it, or choose another --out"
+        )
 
 
 async def _run(asking: "Asking", epochs: int, folder: Path, concurrency: int) -> None:

@@ -156,16 +156,15 @@ def _questions(
             (0.15, trace_words.pick(trace_words.UNANSWERABLE, rng), teacher.abstain_plan()),
         ]
         items += [(text, None, made) for chance, text, made in requests if rng.random() < chance]
-    weights = [
-        WEIGHTS.get(question.content_type, 1.0)
-        if question
-        else REPORT_WEIGHT
-        if text in trace_words.REPORT
-        else 1.0
-        for text, question, _ in items
-    ]
+    weights = [_weight(text, question) for text, question, _ in items]
     order = np.argsort(rng.exponential(size=len(items)) / np.array(weights))
     return [items[i] for i in order]
+
+
+def _weight(text: str, question: Question | None) -> float:
+    if question is not None:
+        return WEIGHTS.get(question.content_type, 1.0)
+    return REPORT_WEIGHT if text in trace_words.REPORT else 1.0
 
 
 def _session(

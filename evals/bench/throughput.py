@@ -32,6 +32,7 @@ from overread.imaging.errors import OverreadError
 from overread.imaging.render import data_url
 
 _TIMEOUT_S = 300.0
+_JSON = {"Content-Type": "application/json"}
 
 
 def bodies(loaded: Loaded, config: Config) -> list[bytes]:
@@ -56,30 +57,24 @@ async def saturated(url: str, ready: Sequence[bytes], concurrency: int) -> float
     """Post all bodies with so many open at a time; return requests per second."""
     waiting = iter(ready)
     limits = httpx2.Limits(max_connections=concurrency)
-    async with httpx2.AsyncClient(timeout=_TIMEOUT_S, limits=limits) as client:
+    async with httpx2.AsyncClient(timeout=_TIMEOUT_S, limits=limits, headers=_JSON) as client:
 
         async def work() -> None:
             for body in waiting:
-                await _post(client, url, body)
+                reply = await client.post(f"{url}/chat/completions", content=body)
+                reply.raise_for_status()
 
         began = time.perf_counter()
         await asyncio.gather(*(work() for _ in range(concurrency)))
         return len(ready) / (time.perf_counter() - began)
 
 
-async def _post(client: httpx2.AsyncClient, url: str, body: bytes) -> None:
-    headers = {"Content-Type": "application/json"}
-    reply = await client.post(f"{url}/chat/completions", content=body, headers=headers)
-    reply.raise_for_status()
-
-
 def in_a_loop(url: str, ready: Sequence[bytes]) -> float:
     """Post one body after the other; return requests per second."""
     began = time.perf_counter()
-    headers = {"Content-Type": "application/json"}
-    with httpx2.Client(timeout=_TIMEOUT_S) as client:
+    with httpx2.Client(timeout=_TIMEOUT_S, headers=_JSON) as client:
         for body in ready:
-            client.post(f"{url}/chat/completions", content=body, headers=headers).raise_for_status()
+            client.post(f"{url}/chat/completions", content=body).raise_for_status()
     return len(ready) / (time.perf_counter() - began)
 
 

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from overread.agent.profiles import load_profile
 from overread.imaging.errors import InputError
 from overread.tools.base import ToolContext, ToolResult
 from overread.tools.border import make_tool
+from tests.json_http import JsonHandler
 
 hypothesis.settings.register_profile("overread", deadline=None)  # machines differ in speed
 hypothesis.settings.load_profile("overread")
@@ -63,25 +64,22 @@ class ScriptedPlanner:
         self._server.shutdown()
         self._server.server_close()
 
-    def _handler(planner) -> type[BaseHTTPRequestHandler]:
-        class Handler(BaseHTTPRequestHandler):
+    def _handler(planner) -> type[JsonHandler]:
+        class Handler(JsonHandler):
             protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: object) -> None:
-                return
 
             def do_GET(self) -> None:
                 body = {"object": "list", "data": [{"id": planner.served, "object": "model"}]}
-                self._send_json(200, body)
+                self.send_json(200, body)
 
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
                 request = json.loads(self.rfile.read(length))
                 if request["model"] != planner.served:
-                    self._send_json(404, {"error": {"message": "The model does not exist."}})
+                    self.send_json(404, {"error": {"message": "The model does not exist."}})
                     return
                 if planner.status != 200:
-                    self._send_json(planner.status, {"error": {"message": "too long"}})
+                    self.send_json(planner.status, {"error": {"message": "too long"}})
                     return
                 planner.requests.append(request)
                 reply = planner.replies.pop(0)
@@ -112,14 +110,6 @@ class ScriptedPlanner:
                 data = json.dumps(whole | {"model": planner.served} | fields)
                 self.wfile.write(f"data: {data}\n\n".encode())
                 self.wfile.flush()
-
-            def _send_json(self, status: int, body: dict[str, Any]) -> None:
-                data = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
 
         return Handler
 

@@ -1,18 +1,15 @@
 """A process that asks one question, to be killed in the middle of it.
 
-Usage: python killed.py DATA URL SESSION QUESTION [IMAGE]
+Usage: python -m tests.agent.killed DATA URL SESSION QUESTION [IMAGE]
 """
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from conftest import simple_tools
-
 from overread.agent.assistant import Assistant
 from overread.agent.config import Config
 from overread.agent.profiles import load_profile
+from tests.agent.conftest import simple_tools
 
 if __name__ == "__main__":
     data, url, session, question, *images = sys.argv[1:]

@@ -17,18 +17,7 @@ from overread.index.store import CaseIndex
 from overread.tools.base import ToolResult
 from overread.tools.border import make_tool
 from overread.tools.similar import build as build_similar
-
-
-def call(tool, **arguments):
-    return {"why": "look", "calls": [{"tool": tool, "arguments": arguments}]}
-
-
-def answer(text):
-    return {"why": "enough", "answer": text}
-
-
-NODULE = call("find", image=1, target="nodule")
-YES = answer("Yes, there is a nodule [E2].")
+from tests.agent.said import NODULE, YES, answer, call
 
 
 def test_a_question_is_answered_with_evidence(planner, make_assistant, picture):

@@ -26,19 +26,7 @@ from overread.agent.chat_server import listen
 from overread.agent.config import ApiConfig
 from overread.imaging.errors import ConfigError, InputError, PlannerUnavailable
 from overread.imaging.phantoms import generate, write
-
-
-def call(tool, **arguments):
-    return {"why": "look", "calls": [{"tool": tool, "arguments": arguments}]}
-
-
-def answer(text):
-    return {"why": "enough", "answer": text}
-
-
-NODULE = call("find", image=1, target="nodule")
-YES = answer("Yes, there is a nodule [E2].")
-QUESTION = "Is there a nodule?"
+from tests.agent.said import NODULE, QUESTION, YES, answer
 
 
 def data_url(path: Path, media_type: str) -> str:

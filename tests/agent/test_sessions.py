@@ -14,19 +14,7 @@ import pytest
 
 from overread.agent import events
 from overread.imaging.errors import ConfigError, InputError, PlannerUnavailable, UnknownReference
-
-
-def call(tool, **arguments):
-    return {"why": "look", "calls": [{"tool": tool, "arguments": arguments}]}
-
-
-def answer(text):
-    return {"why": "enough", "answer": text}
-
-
-NODULE = call("find", image=1, target="nodule")
-YES = answer("Yes, there is a nodule [E2].")
-QUESTION = "Is there a nodule?"
+from tests.agent.said import NODULE, QUESTION, YES, answer, call
 
 
 def ids(found):
@@ -112,9 +100,9 @@ def test_a_killed_process_goes_on_at_the_last_finished_step(
         planner.say(NODULE, hang)
     else:
         planner.say(NODULE, call("find", image=1, target="mass", pause_s=60))
-    script = Path(__file__).with_name("killed.py")
     arguments = [str(data_dir), planner.url, "s", QUESTION, str(picture)]
-    process = subprocess.Popen([sys.executable, str(script), *arguments])
+    command = [sys.executable, "-m", "tests.agent.killed", *arguments]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
     if stops_in == "planner":
         assert reached.wait(60)
     else:

@@ -5,8 +5,10 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
+
+from tests.json_http import JsonHandler
 
 MODEL = "scripted"
 Say = Callable[[str], str | int]
@@ -52,13 +54,10 @@ class ScriptedModel:
         self._server.shutdown()
         self._server.server_close()
 
-    def _handler(model) -> type[BaseHTTPRequestHandler]:
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_: object) -> None:
-                return
-
+    def _handler(model) -> type[JsonHandler]:
+        class Handler(JsonHandler):
             def do_GET(self) -> None:
-                self._send(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+                self.send_json(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
 
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -66,10 +65,10 @@ class ScriptedModel:
                 time.sleep(model.pause_s)
                 said = model.say(words(request))
                 if model.refuses_logprobs and request.get("logprobs"):
-                    self._send(400, {"error": {"message": "logprobs are not supported"}})
+                    self.send_json(400, {"error": {"message": "logprobs are not supported"}})
                     return
                 if isinstance(said, int):
-                    self._send(said, {"error": {"message": "this question is refused"}})
+                    self.send_json(said, {"error": {"message": "this question is refused"}})
                     return
                 if request.get("stream"):
                     self._stream(said)
@@ -84,7 +83,7 @@ class ScriptedModel:
                 }
                 usage = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}
                 head = {"id": "1", "object": "chat.completion", "created": 1, "model": MODEL}
-                self._send(200, head | {"choices": [choice], "usage": usage})
+                self.send_json(200, head | {"choices": [choice], "usage": usage})
 
             def _stream(self, said: str) -> None:
                 head = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": MODEL}
@@ -97,14 +96,6 @@ class ScriptedModel:
                         f"data: {json.dumps(head | {'choices': [choice]})}\n\n".encode()
                     )
                 self.wfile.write(b"data: [DONE]\n\n")
-
-            def _send(self, status: int, body: dict[str, Any]) -> None:
-                data = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
 
         return Handler
 

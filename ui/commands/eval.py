@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -237,8 +236,9 @@ def _table(summaries: list[dict[str, Any]]) -> Table:
 
 def _print_notes(run: "Run") -> None:
     """Tell what a reader of the table must know: failures and contamination."""
-    reasons = Counter(record.reason for record in run.records if record.status == "failed")
-    for reason, number in reasons.most_common(SHOWN_REASONS):
+    from overread.evals.reports.cases import reasons
+
+    for reason, number in reasons(run.records)[:SHOWN_REASONS]:
         # A server's words may be among it; a terminal would obey control characters.
         plain = "".join(letter for letter in reason if letter.isprintable())
         err.print(
