@@ -26,6 +26,7 @@ from overread.agent.profiles import BUNDLED, Profile, load_profile
 from overread.evals.items import Item
 from overread.evals.subjects.base import Subject
 from overread.imaging.errors import InputError
+from overread.index import embedder
 
 KINDS = (
     "agent", "agent/no-tools", "agent/no-retrieval", "agent/no-verify", "bare", "text-only",
@@ -127,12 +128,17 @@ def weight_folders(text: str, config: Config) -> list[Path]:
         return weight_folders(rest or "bare", config)
     if head == "local":
         return [Path(rest).expanduser()]
-    if head in ("knn", "majority", "endpoint", "agent-endpoint"):
+    if head in ("majority", "endpoint", "agent-endpoint"):
         return []
+    chosen = config.index.embedder
+    neighbours = embedder.BUNDLED if chosen == "bundled" else Path(chosen).expanduser()
+    if head == "knn":
+        return [neighbours]
     profile = load_profile(rest if head == "serve" else config.planner.profile)
     places = [profile.model, *profile.lora.values()]
     planner = [bundled.WEIGHTS if place == BUNDLED else Path(place) for place in places]
-    return [*planner, _ROOT / "tools" / "weights"] if head.startswith("agent") else planner
+    tools = [_ROOT / "tools" / "weights", neighbours] if head.startswith("agent") else []
+    return [*planner, *tools]
 
 
 @cache

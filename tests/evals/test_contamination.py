@@ -14,6 +14,8 @@ from overread.evals.contamination import MANIFEST, check, manifests_beside, read
 from overread.evals.items import Item
 from overread.evals.subjects.factory import weight_folders
 from overread.imaging.errors import InputError
+from overread.index import embedder
+from overread.tools.bundled_segmenter import WEIGHTS
 
 MakeItems = Callable[[int], list[Item]]
 HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -82,5 +84,7 @@ def test_manifests_lie_beside_the_weights_that_answer(tmp_path: Path, data_dir: 
     assert manifests_beside(weight_folders(f"text-only:local:{tmp_path}", config)) != []
     for text in ("agent", "agent/no-tools", "bare", "text-only", "serve:bundled"):
         assert bundled.WEIGHTS in weight_folders(text, config)
-    for text in ("knn", "majority", "endpoint:http://a/v1#m", "agent-endpoint:http://a/v1"):
+    assert {embedder.BUNDLED, WEIGHTS.parent} <= set(weight_folders("agent", config))
+    assert weight_folders("knn", config) == [embedder.BUNDLED]
+    for text in ("majority", "endpoint:http://a/v1#m", "agent-endpoint:http://a/v1"):
         assert weight_folders(text, config) == []
