@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from overread.index.embedder import BUNDLED
+from overread.training import manifest
 from overread.training.embedder_card import Facts, write_card
 from overread.training.embedder_data import WORDING_WEIGHTS, Case, embed_phantoms
 from overread.training.embedder_model import CONTEXT, build, save
@@ -151,6 +152,8 @@ def main(options: Options) -> None:
         trunk, transform, "train", options.phantoms, options.seed, options.views
     )
     fit(model, tokenizer, features, cases, options)
+    trained_on = manifest.sampled("train", options.phantoms, options.seed)
+    manifest.write(options.out, manifest.lines_of(trained_on))
     save(model.eval(), options.out)
     minutes = time.process_time() / 60
     facts = Facts(

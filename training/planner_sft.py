@@ -35,6 +35,7 @@ from overread.agent.architecture import IMAGE_SIZE, build_model, build_processor
 from overread.agent.bundled import OURS, WEIGHTS, write_manifest
 from overread.imaging.phantoms import generate
 from overread.imaging.render import for_planner
+from overread.training import manifest
 from overread.training.master_adamw import MasterAdamW
 from overread.training.traces import IMAGE, session_image
 
@@ -167,6 +168,13 @@ def load_dataset(
     return Dataset.from_list(rows)
 
 
+def trained_on(traces: Iterable[Path], earlier: Path) -> list[str]:
+    """Return the lines of the manifest: the patients of traces, and what earlier weights knew."""
+    lines = (json.loads(text) for path in traces for text in path.read_text().splitlines())
+    patients = ((domain, number) for line in lines for domain, number, _ in line["cases"])
+    return [*manifest.lines_of(patients), *manifest.inherited(earlier)]
+
+
 def image_marks(tokenizer: PreTrainedTokenizerBase) -> str:
     """Return what the processor puts in the place of one image."""
     processor = build_processor(tokenizer)
@@ -206,12 +214,16 @@ def optimizer_for(model: PeftModel) -> MasterAdamW:
 class SaveOurs(TrainerCallback):
     """Writes connector and vision tower beside each adapter that TRL saves."""
 
+    def __init__(self, known: list[str]) -> None:
+        """Write these lines as their manifest."""
+        self._known = known
+
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Write what `export` takes into the checkpoint."""
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        save_ours(kwargs["model"], folder / "ours")
+        save_ours(kwargs["model"], folder / "ours", self._known)
 
 
 class LabelledTrainer(SFTTrainer):
@@ -251,6 +263,7 @@ def train(args: argparse.Namespace) -> None:
     """Train, or go on training."""
     tokenizer = load_tokenizer()
     model = build(args.vision, tokenizer, args.start)
+    known = trained_on(args.traces, args.start or args.vision)
     config = SFTConfig(
         output_dir=str(args.out),
         max_steps=args.steps,
@@ -279,17 +292,17 @@ def train(args: argparse.Namespace) -> None:
         processing_class=build_processor(tokenizer),
         data_collator=Collator(tokenizer.pad_token_id, seed=0),
         optimizers=(optimizer_for(model), None),
-        callbacks=[SaveOurs()],
+        callbacks=[SaveOurs(known)],
     )
     resume = any(args.out.glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=resume)
     (args.out / "log.json").write_text(json.dumps(trainer.state.log_history, indent=1))
-    save_ours(model, args.out / "ours")
+    save_ours(model, args.out / "ours", known)
 
 
-def save_ours(model: PeftModel, folder: Path) -> None:
-    """Write the adapter, the connector and the vision tower as bfloat16 safetensors."""
-    folder.mkdir(parents=True, exist_ok=True)
+def save_ours(model: PeftModel, folder: Path, known: list[str]) -> None:
+    """Write adapter, connector and vision tower as bfloat16 safetensors, with their manifest."""
+    manifest.write(folder, known)
     state = {
         name.removeprefix(_PREFIX): tensor.detach().to(torch.bfloat16).contiguous()
         for name, tensor in model.state_dict().items()
@@ -300,7 +313,7 @@ def save_ours(model: PeftModel, folder: Path) -> None:
 
 def export(out: Path) -> None:
     """Copy the trained weights into the package and note their hashes and that of the result."""
-    WEIGHTS.mkdir(parents=True, exist_ok=True)
+    manifest.write(WEIGHTS, manifest.inherited(out / "ours" / OURS))
     (WEIGHTS / OURS).write_bytes((out / "ours" / OURS).read_bytes())
     write_manifest(LORA.r, LORA.lora_alpha)
 

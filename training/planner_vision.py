@@ -23,6 +23,7 @@ from transformers.models.smolvlm.modeling_smolvlm import SmolVLMVisionTransforme
 
 from overread.agent.architecture import VISION
 from overread.imaging.vocabulary import DOMAINS, TARGETS
+from overread.training import manifest
 from overread.training.phantom_cache import FINDINGS, Cache, load_cache
 
 BATCH = 32
@@ -127,6 +128,8 @@ def train(out: Path, cache_dir: Path, phantoms: int, minutes: float, threads: in
     out.mkdir(parents=True, exist_ok=True)
     cache = load_cache(cache_dir, "train", phantoms)
     held_out = load_cache(cache_dir, "validation", 350)
+    cases = (*cache.cases, *held_out.cases)
+    manifest.write(out, manifest.lines_of((domain, patient) for domain, patient, _ in cases))
     model = VisionTeacher()
     optimizer = torch.optim.AdamW(model.parameters(), lr=8e-4, weight_decay=0.05)
     spent, step = 0.0, 0

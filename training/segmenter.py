@@ -20,9 +20,11 @@ from rich.progress import Progress
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from overread.imaging.phantoms.truth import Split
 from overread.imaging.vocabulary import TARGETS
 from overread.tools.bundled_segmenter import WEIGHTS
 from overread.tools.segmenter_net import SIDE, SegmenterNet
+from overread.training import manifest
 from overread.training.segmenter_calibration import calibrate
 from overread.training.segmenter_card import write_card
 from overread.training.segmenter_data import Batch, Pool, load_pool, make_batch
@@ -162,9 +164,9 @@ def train(trainer: Trainer, pool: Pool) -> None:
 
 
 def export(trainer: Trainer, calibration: dict[str, tuple[float, float]]) -> None:
-    """Write the averaged weights in half precision with names and calibration beside them."""
+    """Write the averaged weights in half precision with names and calibration, and a manifest."""
     out = trainer.options.out
-    out.parent.mkdir(parents=True, exist_ok=True)
+    manifest.write(out.parent, trained_on(trainer.options))
     partial = out.with_suffix(".part")
     save_file(
         {name: value.half().contiguous() for name, value in trainer.average.items()},
@@ -177,6 +179,15 @@ def export(trainer: Trainer, calibration: dict[str, tuple[float, float]]) -> Non
     )
     partial.chmod(0o644)  # safetensors writes for the owner alone
     os.replace(partial, out)
+
+
+def trained_on(options: Options) -> list[str]:
+    """Return the lines of the manifest: what `load_pool` gives, and what earlier weights knew."""
+    sizes: dict[Split, int] = {"train": options.phantoms, "validation": options.held_out}
+    lines = [] if options.start is None else manifest.inherited(options.start)
+    for split, number in sizes.items():
+        lines += manifest.lines_of(manifest.sampled(split, number, options.seed))
+    return lines
 
 
 def parse() -> Options:

@@ -105,7 +105,8 @@ def contamination(run: Run) -> str:
     if run.spec.contaminated:
         return f"{run.spec.contaminated} of {run.spec.items} items were in the training data"
     if run.spec.manifests:
-        return f"none ({_count(len(run.spec.manifests), 'training manifest')} checked)"
+        where = _count(len(run.spec.manifests), "training manifest")
+        return f"checked, 0 of {run.spec.items} items are in {where}"
     return "not checked: no training manifest of this subject"
 
 
