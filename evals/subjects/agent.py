@@ -11,11 +11,11 @@ from overread.agent.profiles import load_profile
 from overread.agent.threads import in_thread
 from overread.evals.items import Item
 from overread.evals.subjects.base import Reply
+from overread.evals.subjects.cited import RETRIEVAL, as_named, boxes, cases
 from overread.imaging.errors import InputError
 from overread.tools.base import Evidence
 from overread.tools.registry import tool_names
 
-RETRIEVAL = "find_similar_cases"
 ABLATIONS = ("tools", "retrieval", "verify")
 
 
@@ -51,7 +51,8 @@ class AgentSubject:
         """As `Subject.answer`; the agent decodes at temperature 0, the seed changes nothing."""
         if self._assistant is None:
             self._assistant = Assistant(self._config, load_profile(self._config.planner.profile))
-        return self._reply(await self._assistant.aask(prompt, list(item.images), keep=False))
+        answer = await self._assistant.aask(prompt, list(item.images), keep=False)
+        return await in_thread(lambda: self._reply(item, answer))
 
     async def close(self) -> None:
         """Close the agent."""
@@ -59,17 +60,24 @@ class AgentSubject:
             await in_thread(self._assistant.close)
             self._assistant = None
 
-    def _reply(self, answer: Answer) -> Reply:
+    def _reply(self, item: Item, answer: Answer) -> Reply:
         assert self._assistant is not None
+        resources = self._assistant.resources
         masks = [entry for entry in answer.artifacts if entry.kind == "mask"]
-        store = self._assistant.resources.artifacts
+        drawn, ranking = None, None
+        if item.kind == "boxes":
+            drawn = boxes(answer.text, answer.evidence, resources.artifacts)
+        elif item.kind == "retrieval":
+            ranking = as_named(cases(answer.text, answer.evidence), item, resources)
         return Reply(
             text=answer.text,
             confidence=confidence(answer.text, answer.evidence),
             abstained=answer.abstained,
             evidence=told(answer.text, answer.evidence),
             removed=len(answer.removed),
-            files={"mask": store.path(masks[-1])} if masks else {},
+            files={"mask": resources.artifacts.path(masks[-1])} if masks else {},
+            boxes=drawn,
+            ranking=ranking,
             detail={"steps": answer.usage.steps, "tool_calls": answer.usage.tool_calls},
         )
 

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from overread.evals.items import Item
+
+if TYPE_CHECKING:
+    from overread.evals.metrics.grounding import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,9 @@ class Reply:
         evidence: What the answer cites, as in `Record.evidence`.
         removed: How many sentences its own verifier took away.
         files: Paths by name that a scorer needs, e.g. {"mask": ...}.
+        boxes: What the answer points at, in pixels of the item's image; None where only its words
+            may tell.
+        ranking: Ids of cases, the most similar first; None from a subject that cannot rank.
         detail: What a reader may want beside the answer; JSON-able.
     """
 
@@ -28,6 +34,8 @@ class Reply:
     evidence: tuple[dict[str, Any], ...] = ()
     removed: int = 0
     files: Mapping[str, Path] = field(default_factory=dict)
+    boxes: tuple["Box", ...] | None = None
+    ranking: tuple[str, ...] | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 

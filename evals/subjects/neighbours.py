@@ -1,4 +1,4 @@
-"""The retrieval-only baseline: what the most similar images were answered (kNN)."""
+"""The retrieval-only baseline: the most similar images, and what they were answered (kNN)."""
 
 import threading
 from collections import defaultdict
@@ -12,16 +12,22 @@ from overread.evals.items import Item
 from overread.evals.subjects.base import Reply
 from overread.evals.subjects.majority import vote
 from overread.evals.subjects.pictures import render
-from overread.evals.subjects.pools import Pool, answer_text
+from overread.evals.subjects.pools import Pool, answer_text, case_id
 from overread.imaging.errors import InputError
 from overread.index.embedder import Embedder, Vectors
 
 K = 5
+DEPTH = 100
+"""Cases in a ranking, where one is asked for."""
+
 _SIZE, _BATCH = 224, 32
 
 
 class NeighbourSubject:
-    """Votes of the k nearest images among items of the same question type, weighted by cosine."""
+    """Votes of the k nearest images among items of the same question type, weighted by cosine.
+
+    An item of retrieval is answered by all cases of the pool, the nearest first.
+    """
 
     def __init__(self, pool: Pool, embedder: Embedder, k: int = K) -> None:
         """Prepare; the pool is embedded by the first question.
@@ -55,11 +61,10 @@ class NeighbourSubject:
     def _answer(self, item: Item) -> Reply:
         if not item.images:
             raise InputError("the kNN baseline needs an image, and the item has none")
+        if item.kind == "retrieval":
+            return self._ranked(item)
         places = [place for place in self._pool.candidates(item) if self._pool.items[place].images]
-        with self._lock:
-            vectors = self._embedded()
-            query = self._embedder.embed_images(render(item, _SIZE)[:1])[0]
-        cosines = vectors[places] @ query if places else np.zeros(0)
+        cosines = self._cosines(item, places)
         order = np.argsort(-cosines, kind="stable")[: self._k]
         votes: dict[str, float] = defaultdict(float)
         for number in order:
@@ -67,6 +72,22 @@ class NeighbourSubject:
         reply = vote(item, votes, "kNN")
         near = [self._pool.items[places[number]].id for number in order]
         return Reply(text=reply.text, confidence=reply.confidence, detail={"neighbours": near})
+
+    def _ranked(self, item: Item) -> Reply:
+        places = self._pool.cases(item)
+        if not places:
+            raise InputError("the kNN baseline knows no case but the item's own")
+        order = np.argsort(-self._cosines(item, places), kind="stable")
+        near = dict.fromkeys(case_id(self._pool.items[places[number]]) for number in order)
+        ranking = tuple(near)[:DEPTH]
+        return Reply(text=", ".join(ranking[: self._k]), ranking=ranking)
+
+    def _cosines(self, item: Item, places: list[int]) -> Vectors:
+        """Return the similarity of an item's first image to those of the pool, shape (places,)."""
+        with self._lock:
+            vectors = self._embedded()
+            query = self._embedder.embed_images(render(item, _SIZE)[:1])[0]
+        return vectors[places] @ query if places else np.zeros(0, np.float32)
 
     def _embedded(self) -> Vectors:
         """Return a vector for each item of the pool (first image), zeros where it has none."""

@@ -46,6 +46,11 @@ def say(item: Item, text: str) -> str | None:
     return item.letters[lower.index(text.lower())] if text.lower() in lower else None
 
 
+def case_id(item: Item) -> str:
+    """Return the id under which a ranking names an item: its study's, else its own."""
+    return str(item.extra.get("study") or item.id)
+
+
 class Pool:
     """Items with known answers. An item is never answered by itself, nor by its own patient.
 
@@ -77,9 +82,14 @@ class Pool:
                 break
         return others
 
+    def cases(self, item: Item) -> list[int]:
+        """Return places of all items with an image that are of another study and patient."""
+        return [place for place in self._others(item, range(len(self.items)))
+                if self.items[place].images]  # fmt: skip
+
     def _others(self, item: Item, places: Sequence[int]) -> Iterator[int]:
         for place in places:
             other = self.items[place]
-            same = other.id == item.id or (item.cluster and other.cluster == item.cluster)
-            if not same:
+            same = other.id == item.id or case_id(other) == case_id(item)
+            if not (same or (item.cluster and other.cluster == item.cluster)):
                 yield place
