@@ -108,7 +108,7 @@ GOOD = {"benchmark": "phantoms", "domain": "fundus", "patients": [4, [7, 90]]}
         ({"benchmark": "vqa"}, "'benchmark': Input should be 'phantoms'"),
         ({"domain": "knee"}, "'domain': 'knee' is none of chest-xray"),
         ({"split": "secret"}, "'split': Input should be 'train', 'validation' or 'test'"),
-        ({"patients": 4}, "'patients': Input should be a valid tuple"),
+        ({"patients": 4}, "'patients': Input should be a valid array"),
         ({"patients": [1, "2"]}, "'patients.1.0': Input should be a valid integer"),
         ({"patients": [True]}, "'patients.0.0': Input should be a valid integer"),
         ({"patients": [-1]}, "'patients.0.0': Input should be greater than or equal to 0"),
@@ -195,7 +195,8 @@ def test_manifests_lie_beside_the_weights_that_answer(tmp_path: Path, data_dir: 
     assert manifests_beside(weight_folders(f"text-only:local:{tmp_path}", config)) != []
     for text in ("agent", "agent/no-tools", "bare", "text-only", "serve:bundled"):
         assert bundled.WEIGHTS in weight_folders(text, config)
-    assert {embedder.BUNDLED, WEIGHTS.parent} <= set(weight_folders("agent", config))
+    whole = {folder.resolve() for folder in weight_folders("agent", config)}
+    assert whole == {one.resolve() for one in (bundled.WEIGHTS, WEIGHTS.parent, embedder.BUNDLED)}
     assert weight_folders("knn", config) == [embedder.BUNDLED]
     for text in ("majority", "endpoint:http://a/v1#m", "agent-endpoint:http://a/v1"):
         assert weight_folders(text, config) == []
@@ -226,7 +227,9 @@ def test_phantoms_are_held_against_what_the_planner_knows(
 ) -> None:
     """The benchmark's own items, against the bundled manifests; only the server's words are ours."""
     config = Config(data_dir=data_dir, planner=PlannerConfig(base_url=model.url))
-    planner, segmenter = (folder / MANIFEST for folder in (bundled.WEIGHTS, WEIGHTS.parent))
+    planner, segmenter = (
+        folder.resolve() / MANIFEST for folder in (bundled.WEIGHTS, WEIGHTS.parent)
+    )
 
     def run(folder: str, **changes: Any) -> Run:
         asked = {"benchmark": "phantoms", "limit": 7, "subjects": ("bare",), **changes}
