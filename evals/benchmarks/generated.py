@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from overread.evals.benchmarks.ages import age_group
 from overread.evals.items import Item
 from overread.evals.metrics.open_text import NUMBER_TOLERANCE
 from overread.imaging import phantoms as phantom_package
@@ -72,6 +73,7 @@ def _item(phantom: Phantom, question: Question, file: Path) -> Item:
         options=question.options,
         cluster=phantom.patient_id,
         slices={
+            "age_group": age_group(phantom.age),
             "answer_type": question.answer_type,
             "content_type": question.content_type,
             "domain": phantom.domain,

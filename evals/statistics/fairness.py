@@ -11,7 +11,7 @@ from overread.evals.statistics.estimates import NOT_GIVEN, Estimate, estimate_it
 from overread.evals.statistics.power import FEW_CLUSTERS
 from overread.evals.statistics.values import ItemValue, values_of
 
-ATTRIBUTES = ("sex", "age_band", "scanner")
+ATTRIBUTES = ("sex", "age_group", "scanner")
 _RESAMPLES = 10_000  # the correction for many pairs looks far into the tails
 
 

@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 
 from overread.evals.benchmarks import load, prompt
+from overread.evals.benchmarks.ages import age_group
 from overread.evals.metrics.answers import score_answer
 from overread.imaging.errors import InputError
-from overread.imaging.phantoms import split_of
+from overread.imaging.phantoms import sample, split_of
 from overread.imaging.sniff import Kind, kind_of
 
 
@@ -27,6 +28,16 @@ def test_phantoms_are_held_out_written_and_asked_as_they_are(work: Path) -> None
         assert marks.values[marks.main] == 1, item
         assert marks.main == found.spec.metric[item.kind]
     assert {kind_of(item.images[0]) for item in found.items} == {Kind.DICOM, Kind.PNG}
+
+
+def test_who_was_imaged_and_on_what_can_be_compared(work: Path) -> None:
+    items = load("phantoms", limit=14, work=work).items
+    assert {item.slices["age_group"] for item in items} <= {"18-39", "40-64", "65+"}
+    assert {item.slices["sex"] for item in items} == {"F", "M"}
+    assert {item.slices["scanner"] for item in items} == {"known", "held out"}
+    for phantom in sample("test", 3, 0):
+        (item,) = [item for item in items if item.id.startswith(f"{phantom.study_id}-")]
+        assert item.slices["age_group"] == age_group(phantom.age)
 
 
 def test_they_are_drawn_once_and_fewer_are_the_first_of_more(
