@@ -9,6 +9,7 @@ from PIL import Image as PILImage
 from torch import nn
 from torch.nn import functional as F
 
+from overread.evals.contamination import MANIFEST, read_manifest
 from overread.imaging.errors import ConfigError
 from overread.imaging.phantoms import generate
 from overread.imaging.vocabulary import DOMAINS
@@ -104,4 +105,6 @@ def test_recipe_writes_a_working_embedder_and_its_card(tmp_path: Path) -> None:
     assert embedder.embed_texts(["normal chest x-ray"]).shape == (1, embedder.dim)
     card = (tmp_path / "README.md").read_text()
     assert embedder.name in card
+    known = read_manifest(tmp_path / MANIFEST)
+    assert sum(len(line.patients) for line in known.patients) == 28
     assert "Not fit for clinical use" in card

@@ -4,11 +4,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from overread.agent.architecture import IMAGE_TOKENS, build_model, load_tokenizer
 from overread.agent.bundled import OURS
-from overread.training import planner_sft
-from overread.training.planner_sft import IGNORED, encode, image_marks
+from overread.evals.contamination import MANIFEST, read_manifest
+from overread.training import manifest, planner_sft
+from overread.training.planner_sft import IGNORED, SaveOurs, encode, image_marks
 from overread.training.traces import write_sessions
 
 
@@ -28,6 +30,17 @@ def test_labels_are_the_learnt_replies_and_nothing_else(lines: list[dict]) -> No
         kept = [label for label in row["labels"] if label != IGNORED]
         assert tokenizer.decode(kept) == "".join(f"{reply}<|im_end|>" for reply in learnt)
         assert row["input_ids"].count(image) == IMAGE_TOKENS * len(row["images"])
+
+
+def test_each_checkpoint_says_what_it_was_trained_on(tmp_path: Path) -> None:
+    state, config = TrainerState(global_step=3), TrainingArguments(str(tmp_path), use_cpu=True)
+    model = torch.nn.ModuleDict({"connector": torch.nn.Linear(2, 2)})
+    saving = SaveOurs(manifest.lines_of([("fundus", 5)]))
+    saving.on_save(config, state, TrainerControl(), model=model)
+    ours = tmp_path / "checkpoint-3" / "ours"
+    assert load_file(ours / OURS).keys() == {"connector.weight", "connector.bias"}
+    (line,) = read_manifest(ours / MANIFEST).patients
+    assert (line.domain, line.patients) == ("fundus", ((5, 5),))
 
 
 @pytest.mark.slow
@@ -52,4 +65,5 @@ def test_training_changes_every_part_and_resumes(
         assert any(not torch.equal(first[name], second[name]) for name in first if part in name), (
             f"{part} did not learn"
         )
+    assert (out / "checkpoint-3" / "ours" / MANIFEST).is_file()
     assert json.loads((out / "checkpoint-3" / "trainer_state.json").read_text())["global_step"] == 3

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from overread.evals.contamination import MANIFEST, read_manifest
 from overread.imaging.phantoms import split_of
 from overread.imaging.vocabulary import TARGETS
 from overread.tools.bundled_segmenter import BundledSegmenter
@@ -156,6 +157,8 @@ def test_training_changes_every_part_resumes_and_exports(pool: Pool, options: Op
 
     export(whole, calibrate(whole.net, pool))
     assert BundledSegmenter(options.out).targets == TARGETS
+    known = read_manifest(options.out.parent / MANIFEST)
+    assert {line.split for line in known.patients} == {"train", "validation"}
     further = Trainer(replace(halves, run=options.run.parent / "third", start=options.out))
     for name, value in whole.average.items():
         assert torch.allclose(value, further.net.state_dict()[name], atol=2e-3), name
