@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from overread.evals.items import Item
 from overread.evals.metrics.open_text import NUMBER_TOLERANCE
 from overread.imaging import phantoms as phantom_package
 from overread.imaging.errors import InputError
+from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.phantoms import HELD_OUT, Phantom, sample, write
 from overread.imaging.phantoms.truth import Question, Split
 
@@ -44,10 +44,9 @@ def phantom_items(number: int, seed: int, split: Split, work: Path) -> list[Item
         _item(phantom, row, write(phantom, folder))
         for phantom, row in questions(number, seed, split)
     ]
-    partial = kept.with_name(f"items.{os.getpid()}.part")
+    lines = "".join(json.dumps(_to_json(item)) + "\n" for item in items)
     try:
-        partial.write_text("".join(json.dumps(_to_json(item)) + "\n" for item in items))
-        os.replace(partial, kept)
+        write_whole(kept, lines, mode=ORDINARY)
     except OSError as error:
         raise InputError(f"cannot write {kept}: {error.strerror}") from error
     return items

@@ -1,7 +1,6 @@
 """Writes phantoms as the files a hospital would send: DICOM or PNG, and a manifest."""
 
 import json
-import os
 from collections.abc import Iterable
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydicom.uid import (
 )
 
 from overread.imaging.errors import InputError
+from overread.imaging.files import ORDINARY, open_whole, write_whole
 from overread.imaging.phantoms.acquire import GREY_STEPS
 from overread.imaging.phantoms.scanners import BY_NAME
 from overread.imaging.phantoms.seeds import split_of, stream
@@ -53,14 +53,14 @@ def write(phantom: Phantom, folder: Path) -> Path:
     """
     folder = Path(folder)
     path = folder / file_name(phantom)
-    partial = path.with_name(path.name + ".part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if phantom.modality in _CLASSES:
-            to_dicom(phantom).save_as(partial, enforce_file_format=True)
-        else:
-            Image.fromarray(np.asarray(phantom.pixels, dtype=np.uint8)).save(partial, format="PNG")
-        os.replace(partial, path)
+        with open_whole(path, mode=ORDINARY) as file:
+            if phantom.modality in _CLASSES:
+                to_dicom(phantom).save_as(file, enforce_file_format=True)
+            else:
+                pixels = np.asarray(phantom.pixels, dtype=np.uint8)
+                Image.fromarray(pixels).save(file, format="PNG")
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     return path
@@ -102,11 +102,9 @@ def write_manifest(phantoms: Iterable[Phantom], folder: Path) -> Path:
         path = write(phantom, folder)
         lines.append(json.dumps(manifest_line(phantom, path.name), ensure_ascii=False))
     manifest = folder / "manifest.jsonl"
-    partial = manifest.with_name("manifest.jsonl.part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-        os.replace(partial, manifest)
+        write_whole(manifest, "".join(line + "\n" for line in lines), mode=ORDINARY)
     except OSError as error:
         raise InputError(f"cannot write {manifest}: {error.strerror or error}") from error
     return manifest
