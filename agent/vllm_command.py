@@ -127,8 +127,9 @@ def environment(
 ) -> dict[str, str]:
     """Return the environment of the server. What the user has set wins.
 
-    On a CPU threads are not bound to cores: vLLM would set one aside for its scheduler, which on
-    two cores halves the speed and starves every other process.
+    On a CPU threads are not bound to cores, and the worker lives in the scheduler's process: of two
+    processes the scheduler's would spin on a core of its own while it waits for the other, which on
+    two cores nearly halves the speed and starves every other program.
     """
     wanted = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     if Path(model).is_dir():
@@ -138,7 +139,8 @@ def environment(
         wanted |= {
             "VLLM_CPU_KVCACHE_SPACE": str(profile.kv_cache_gib),
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-            "OMP_NUM_THREADS": str(max(1, cores - 1)),
+            "OMP_NUM_THREADS": str(cores),
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         }
     if config.planner.api_key:
         wanted["VLLM_API_KEY"] = config.planner.api_key

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from overread.agent.feedback import NOT_ENOUGH
-from overread.agent.steps import Step, ToolCall
+from overread.agent.steps import MAX_CALLS, Step, ToolCall
 from overread.imaging.phantoms.truth import Phantom, Question
 from overread.imaging.phantoms.words import SETTINGS, TERMS
 from overread.imaging.vocabulary import DOMAINS
@@ -138,8 +138,8 @@ def _shifted(evidence: Sequence[Evidence | None]) -> str:
 
 def _findings(phantom: Phantom, rng: np.random.Generator) -> Plan:
     """Look at what the picture suggests: its true findings, or what it most often could show."""
-    calls = _survey(phantom, rng, most=2)
-    if rng.random() < 0.35:
+    calls = _survey(phantom)
+    if len(calls) < MAX_CALLS and rng.random() < 0.35:
         calls = (*calls, _call("find_similar_cases", image=1))
 
     def answer(evidence: Sequence[Evidence | None]) -> str:
@@ -148,14 +148,16 @@ def _findings(phantom: Phantom, rng: np.random.Generator) -> Plan:
     return Plan((("Check what looks abnormal.", calls),), answer)
 
 
-def _survey(phantom: Phantom, rng: np.random.Generator, most: int) -> tuple[ToolCall, ...]:
-    calls = [_check(finding.name) for finding in phantom.findings][:most]
-    if not calls:
-        known = list(DOMAINS[phantom.domain][1])
-        calls = [_check(known[i]) for i in rng.permutation(len(known))[:most]]
-    if not calls:
-        calls = [_measure("nuclei", "count")]
-    return tuple(calls)
+def _survey(phantom: Phantom) -> tuple[ToolCall, ...]:
+    """Check what is there, then what else could be, in the order of the vocabulary.
+
+    Found and absent findings meet in one answer: a planner that never saw them mixed says that
+    nothing is there when one of two is.
+    """
+    there = [finding.name for finding in phantom.findings]
+    could_be = [name for name in DOMAINS[phantom.domain][1] if name not in there]
+    calls = [_check(name) for name in (*there, *could_be)][:MAX_CALLS]
+    return tuple(calls) or (_measure("nuclei", "count"),)
 
 
 def _check(finding: str) -> ToolCall:
@@ -167,7 +169,7 @@ def _check(finding: str) -> ToolCall:
 
 
 def _summary(domain: str, evidence: Sequence[Evidence | None]) -> list[str]:
-    """Say each finding in a sentence; the normal ones together at the end."""
+    """Say each finding in a sentence, those that are absent at the end."""
     found: list[str] = []
     absent: list[str] = []
     for item in evidence:
@@ -192,7 +194,7 @@ def _summary(domain: str, evidence: Sequence[Evidence | None]) -> list[str]:
             else:
                 absent.append(f"No {name} ({amount}) [{item.id}].")
     if found:
-        return found
+        return [*found, *absent]
     cited = "".join(
         f"[{item.id}]" for item in evidence if item and item.tool != "find_similar_cases"
     )
@@ -313,9 +315,9 @@ def _compare(question: Question, phantom: Phantom, rng: np.random.Generator) -> 
     return Plan(((why, calls),), answer)
 
 
-def report_plan(phantom: Phantom, rng: np.random.Generator) -> Plan:
+def report_plan(phantom: Phantom) -> Plan:
     """Look at the findings, draft the report, and give its impression."""
-    calls = _survey(phantom, rng, most=3)
+    calls = _survey(phantom)
 
     def answer(evidence: Sequence[Evidence | None]) -> str:
         draft = _need(evidence[-1])

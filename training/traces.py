@@ -146,7 +146,7 @@ def _questions(
         target = names[int(rng.integers(len(names)))]
         noun = trace_words.noun(phantom.domain, target)
         requests: list[tuple[float, str, Plan]] = [
-            (0.7, trace_words.pick(trace_words.REPORT, rng), teacher.report_plan(phantom, rng)),
+            (0.7, trace_words.pick(trace_words.REPORT, rng), teacher.report_plan(phantom)),
             (
                 0.4,
                 trace_words.pick(trace_words.OUTLINE, rng).format(the=f"the {noun}"),

@@ -2,19 +2,25 @@
 
     python -m overread.evals.bench.throughput --items 500 --rounds 3
 
-Each round asks the bundled planner's server the same phantom questions twice over: by a bare load
-generator that posts ready-made bodies with the same number of requests open, and by our whole
-evaluation (read, render, ask, mark, record). The ratio of a round is ours over the generator's; the
-order alternates. At the end, once, a plain synchronous loop for scale.
+Each round asks one vLLM server of the bundled planner the same phantom questions twice over: by a
+bare load generator that posts ready-made bodies with the same number of requests open, and by our
+whole evaluation (read, render, ask, mark, record). The ratio of a round is ours over the
+generator's; the order alternates. At the end, once, a plain synchronous loop for scale.
+
+By default the server has all cores but one to itself and who asks has the last one, as if they were
+two machines. With `--server-cores` equal to the number of cores both work on all of them, and the
+ratio tells what our own work takes from the server there.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -23,15 +29,14 @@ from rich.console import Console
 from overread.agent.config import Config, load_config
 from overread.agent.profiles import load_profile
 from overread.agent.prompts import direct_messages
-from overread.agent.serving import ensure_server
+from overread.agent.serving import ensure_server, stop
 from overread.evals.batch import Loaded, Request, load_benchmark
 from overread.evals.runs import RunSpec, evaluate
 from overread.evals.subjects.factory import Items, make_subject
-from overread.evals.subjects.pictures import render
+from overread.evals.subjects.pictures import picture_urls
 from overread.imaging.errors import OverreadError
-from overread.imaging.render import data_url
 
-_TIMEOUT_S = 300.0
+_TIMEOUT_S, _PORT = 300.0, 8078
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -40,7 +45,7 @@ def bodies(loaded: Loaded, config: Config) -> list[bytes]:
     profile = load_profile(config.planner.profile)
     ready = []
     for item in loaded.items:
-        urls = [data_url(picture) for picture in render(item, profile.image_size)]
+        urls = picture_urls(item, profile.image_size)
         body = {
             "model": profile.request_model,
             "messages": direct_messages(urls, loaded.prompts[item.id]),
@@ -107,24 +112,43 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--concurrency", type=int, default=32)
+    cores = sorted(os.sched_getaffinity(0))
+    parser.add_argument("--server-cores", type=int, default=max(1, len(cores) - 1))
     args = parser.parse_args()
-    console, config = Console(), load_config()
     request = Request(
         benchmark="phantoms", limit=args.items, subjects=("bare",), out=Path("runs/throughput")
     )
+    config = load_config()
     loaded = load_benchmark(request, config)
-    ensure_server(config)
-    ready, url = bodies(loaded, config), config.planner.url
-    asyncio.run(saturated(url, ready, args.concurrency))  # the server's caches are warm from here
+    # A server of its own: the user's may run with other threads, and other clients.
+    own = config.planner.model_copy(update={"port": _PORT, "base_url": None})
+    config = config.model_copy(update={"planner": own})
+    os.environ["OMP_NUM_THREADS"] = str(args.server_cores)
+    os.sched_setaffinity(0, cores[: args.server_cores])  # a process passes it on to its children
+    try:
+        ensure_server(config)
+        os.sched_setaffinity(0, cores[args.server_cores :] or cores)
+        compare(loaded, config, args.rounds, args.concurrency)
+    finally:
+        stop(config)
+    return 0
+
+
+def compare(loaded: Loaded, config: Config, rounds: int, concurrency: int) -> None:
+    """Measure and print."""
+    console, url, ready = Console(), config.planner.url, bodies(loaded, config)
+    # From here the server's caches, our imports and the disk's are warm.
+    asyncio.run(saturated(url, ready, concurrency))
+    ours(replace(loaded, items=loaded.items[:concurrency]), config, concurrency)
     ratios = []
-    for number in range(1, args.rounds + 1):
+    for number in range(1, rounds + 1):
         figures: dict[str, float] = {}
         for name in ("generator", "ours") if number % 2 else ("ours", "generator"):
             figures[name] = (
-                ours(loaded, config, args.concurrency)
+                ours(loaded, config, concurrency)
                 if name == "ours"
-                else asyncio.run(saturated(url, ready, args.concurrency))
+                else asyncio.run(saturated(url, ready, concurrency))
             )
         ratios.append(figures["ours"] / figures["generator"])
         console.print(
@@ -132,9 +156,8 @@ def main() -> int:
             f"generator {figures['generator']:.2f}/s, ratio {ratios[-1]:.3f}"
         )
     loop = in_a_loop(url, ready)
-    console.print(f"median ratio {statistics.median(ratios):.3f} over {args.rounds} rounds")
+    console.print(f"median ratio {statistics.median(ratios):.3f} over {rounds} rounds")
     console.print(f"a plain loop, one request at a time: {loop:.2f}/s")
-    return 0
 
 
 if __name__ == "__main__":

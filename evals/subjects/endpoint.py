@@ -25,9 +25,8 @@ from overread.agent.verifier import abstains
 from overread.evals.items import Item
 from overread.evals.patience import is_passing, transport_error
 from overread.evals.subjects.base import Reply
-from overread.evals.subjects.pictures import render
+from overread.evals.subjects.pictures import picture_urls
 from overread.imaging.errors import InputError, OverreadError
-from overread.imaging.render import data_url
 
 SERVICE = "overread"
 
@@ -96,7 +95,7 @@ class EndpointSubject:
         if limit is not None and len(item.images) > limit:
             raise InputError(f"the item has {len(item.images)} images; {self.name} takes {limit}")
         size = self._endpoint.image_size
-        urls = await in_thread(lambda: [data_url(picture) for picture in render(item, size)])
+        urls = await in_thread(lambda: picture_urls(item, size))
         output = await self._generate(direct_messages(urls, prompt), seed)
         text = output.completion.strip()
         return Reply(

@@ -1,7 +1,7 @@
 """An item's images as a model sees them: rendered as for the planner, whatever their format."""
 
 import tempfile
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import PIL.Image
@@ -9,7 +9,7 @@ import PIL.Image
 from overread.evals.items import Item
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.read import read_studies
-from overread.imaging.render import for_planner
+from overread.imaging.render import data_url, for_planner
 from overread.imaging.study import Image
 
 
@@ -33,6 +33,24 @@ def render(item: Item, size: int) -> list[PIL.Image.Image]:
         UnreadableImage: A file is not an image.
     """
     return [for_planner(image, min(size, max(image.shape))) for image in load_images(item)]
+
+
+def picture_urls(item: Item, size: int) -> list[str]:
+    """Return the pictures of `render` as PNG `data:` URLs, in memory for the next questions.
+
+    Benchmarks ask several questions about an image, most often one after the other.
+
+    Raises:
+        UnreadableImage: A file is not an image.
+        OSError: A file is not there.
+    """
+    return [_url(path, path.stat().st_mtime_ns, size) for path in item.images]
+
+
+@lru_cache(maxsize=128)
+def _url(path: Path, mtime_ns: int, size: int) -> str:
+    image = _middle(path)
+    return data_url(for_planner(image, min(size, max(image.shape))))
 
 
 def _middle(path: Path) -> Image:
