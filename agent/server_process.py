@@ -14,6 +14,8 @@ from typing import Self
 
 import psutil
 
+from overread.imaging.files import write_whole
+
 _GRACE_S = 15.0
 # "(EngineCore pid=7) ERROR 11-24 07:00:00 [core.py:9] " and the like, before the message.
 _PREFIX = re.compile(
@@ -67,9 +69,7 @@ class ServerProcess:
 
     def remember(self, path: Path) -> None:
         """Write the pid file."""
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(asdict(self)), "utf-8")
-        os.replace(temporary, path)
+        write_whole(path, json.dumps(asdict(self)))
 
     def is_alive(self) -> bool:
         """Return whether this very process still runs."""

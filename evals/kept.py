@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from overread.imaging.files import write_whole
 
 
 def key_of(*parts: Any) -> str:
@@ -32,9 +32,7 @@ class Kept:
         """Keep an object; a reader never sees half of it."""
         target = self._path(key)
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.NamedTemporaryFile("w", dir=target.parent, delete=False) as file:
-            json.dump(value, file)
-        os.replace(file.name, target)
+        write_whole(target, json.dumps(value))
 
     def _path(self, key: str) -> Path:
         return self._root / key[:2] / f"{key}.json"

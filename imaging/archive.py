@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ import numpy as np
 from filelock import FileLock
 
 from overread.imaging.errors import InputError, UnknownReference
+from overread.imaging.files import open_whole, write_whole
 from overread.imaging.study import Image, ImageRef, Pixels, Series, Study
 
 CACHE_BYTES = 256 * 1024**2
@@ -74,7 +73,7 @@ class Archive:
             hashes = {image.ref: self._store(image.pixels) for image in study.images}
             with self._lock:
                 record = _merge(self._intact(study.id), _to_json(study, hashes))
-                _replace(self._path(study.id), json.dumps(record, indent=1).encode())
+                write_whole(self._path(study.id), json.dumps(record, indent=1))
             refs.extend(image.ref for image in study.images)
         return refs
 
@@ -183,7 +182,8 @@ class Archive:
         name = _hash(pixels)
         path = self._pixels / f"{name}.npy"
         if not path.exists() or _hash(_load_array(path)) != name:
-            _replace(path, pixels)
+            with open_whole(path) as file:
+                np.save(file, pixels, allow_pickle=False)
         return name
 
     def _load(self, name: str) -> Pixels:
@@ -217,21 +217,6 @@ def _hash(pixels: Pixels | None) -> str:
     digest = hashlib.sha256(f"{pixels.dtype.str}{pixels.shape}".encode())
     digest.update(pixels.data)
     return digest.hexdigest()
-
-
-def _replace(path: Path, content: bytes | Pixels) -> None:
-    """Write beside the target, then rename over it."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-        try:
-            if isinstance(content, bytes):
-                file.write(content)
-            else:
-                np.save(file, content, allow_pickle=False)
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
 
 
 def _pair(values: list[float] | None) -> tuple[float, float] | None:

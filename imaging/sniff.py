@@ -60,7 +60,16 @@ def kind_of(path: Path) -> Kind:
         OSError: The file cannot be read.
     """
     with path.open("rb") as file:
-        head = file.read(_HEAD)
+        return kind_of_bytes(file.read(_HEAD))
+
+
+def kind_of_bytes(data: bytes) -> Kind:
+    """Return what content says of which at least the first 4 KiB are there, if it has as many.
+
+    >>> kind_of_bytes(b"%PDF")
+    <Kind.OTHER: 'other'>
+    """
+    head = data[:_HEAD]
     for offset, magic, kind in _MAGIC:
         if head[offset : offset + len(magic)] == magic:
             if kind is Kind.MP4 and head[8:12] in _HEIF_BRANDS:

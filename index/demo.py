@@ -3,12 +3,12 @@
 import hashlib
 import importlib.util
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from overread.imaging.archive import Archive
+from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.phantoms import sample, write_manifest
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.index.ingest import IngestSummary, Progress, build_index
@@ -85,7 +85,8 @@ def build_demo_index(
         if index.stats().images >= images:
             return IngestSummary(int(before["studies"]), images, 0, images, ())
     summary = build_index(manifest, index, archive, pseudonymiser, progress)
-    _replace(note, json.dumps(done | {"studies": summary.studies, "images": summary.images}))
+    done |= {"studies": summary.studies, "images": summary.images}
+    write_whole(note, json.dumps(done), mode=ORDINARY)
     return summary
 
 
@@ -103,7 +104,7 @@ def demo_manifest(folder: Path) -> Path:
     manifest = folder / "manifest.jsonl"
     text = "".join(json.dumps(row) + "\n" for row in [*rows, *real_rows()])
     if not manifest.is_file() or manifest.read_text(encoding="utf-8") != text:
-        _replace(manifest, text)
+        write_whole(manifest, text, mode=ORDINARY)
     return manifest
 
 
@@ -140,9 +141,3 @@ def _read(note: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

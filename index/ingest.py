@@ -1,7 +1,6 @@
 """Fill an index from a folder or a manifest; a killed run continues where it stopped."""
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -10,6 +9,7 @@ from pathlib import Path
 from overread.imaging.archive import Archive
 from overread.imaging.deidentify import MAX_AGE
 from overread.imaging.errors import InputError, UnreadableImage
+from overread.imaging.files import write_whole
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.read import Problem, iterate
 from overread.imaging.study import Image, ImageRef, Series, Study
@@ -217,7 +217,4 @@ def _spread(images: Sequence[Image]) -> list[Image]:
 
 def _write(path: Path, quarantined: Sequence[Quarantined]) -> None:
     """Replace the list as a whole; it names files, so only the owner may read it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.writelines(json.dumps(asdict(entry)) + "\n" for entry in quarantined)
-    os.replace(temporary, path)
+    write_whole(path, "".join(json.dumps(asdict(entry)) + "\n" for entry in quarantined))

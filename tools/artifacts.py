@@ -1,12 +1,11 @@
 """Files that tools make, stored under the hash of their bytes."""
 
 import hashlib
-import os
 import re
-import tempfile
 from pathlib import Path
 
 from overread.imaging.errors import ConfigError, InputError, UnknownReference
+from overread.imaging.files import write_whole
 from overread.tools.base import Artifact, ArtifactKind
 
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
@@ -39,7 +38,8 @@ class ArtifactStore:
         target = self.root / relative
         if not target.exists():
             try:
-                _write_whole(target, data)
+                target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                write_whole(target, data)
             except OSError as error:
                 raise ConfigError(
                     f"the artifact folder {self.root} cannot be written ({error.strerror}); "
@@ -69,15 +69,3 @@ class ArtifactStore:
         if hashlib.sha256(data).hexdigest() != artifact.sha256:
             raise UnknownReference(f"the file '{artifact.path}' was changed after it was stored")
         return data
-
-
-def _write_whole(target: Path, data: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".tmp-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -1,6 +1,5 @@
 """Measure the finished embedder on held-out phantoms and real images, and write its model card."""
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as PILImage
 
 from overread.evals.metrics.retrieval import chance_hit_rate_at, hit_rate_at, precision_at
+from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.phantoms import DOMAINS, labels_of, manifest_line, sample
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.read import read_studies
@@ -122,9 +122,7 @@ def write_card(folder: Path, image_net: torch.nn.Module, facts: Facts) -> None:
         precision=_precision_table(vectors, cases),
         real=real,
     )
-    partial = folder / "README.part"
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, folder / "README.md")
+    write_whole(folder / "README.md", text, mode=ORDINARY)
 
 
 def _recall_table(embedder: Embedder, images: Vectors, cases: HeldOut) -> str:

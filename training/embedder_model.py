@@ -8,11 +8,12 @@ import open_clip
 import torch
 from open_clip.model import CustomTextCLIP
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from overread.imaging.errors import ConfigError
+from overread.imaging.files import ORDINARY, write_whole
 
 WIDTH, DIM, CONTEXT = 64, 256, 112
 _GREY = [0.5, 0.5, 0.5]  # EfficientNet-Lite scales pixels to -1..1
@@ -120,8 +121,5 @@ def save(model: CustomTextCLIP, folder: Path) -> Path:
         for name, value in model.state_dict().items()
     }
     path = folder / "open_clip_model.safetensors"
-    partial = path.with_suffix(".part")
-    save_file(state, partial)
-    partial.chmod(0o644)  # safetensors writes for the owner alone
-    partial.replace(path)
+    write_whole(path, serialised(state), mode=ORDINARY)
     return path

@@ -8,7 +8,6 @@ Every recipe does so by itself. The command is for weights that are there alread
 
 import argparse
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle, islice
@@ -17,6 +16,7 @@ from typing import cast, get_args
 
 from overread.evals.contamination import MANIFEST
 from overread.imaging.errors import ConfigError, InputError
+from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.phantoms import split_of
 from overread.imaging.phantoms.generate import PATIENTS
 from overread.imaging.phantoms.seeds import stream
@@ -94,11 +94,10 @@ def write(folder: Path, lines: Iterable[str]) -> Path:
         ConfigError: The folder cannot be written.
     """
     path = folder / MANIFEST
-    partial = path.with_suffix(f".{os.getpid()}.part")
+    text = "".join(f"{line}\n" for line in dict.fromkeys([_TITLE, *lines]))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial.write_text("".join(f"{line}\n" for line in dict.fromkeys([_TITLE, *lines])))
-        os.replace(partial, path)
+        write_whole(path, text, mode=ORDINARY)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}") from error
     return path

@@ -22,6 +22,7 @@ from transformers import SmolVLMVisionConfig
 from transformers.models.smolvlm.modeling_smolvlm import SmolVLMVisionTransformer
 
 from overread.agent.architecture import VISION
+from overread.imaging.files import ORDINARY, open_whole
 from overread.imaging.vocabulary import DOMAINS, TARGETS
 from overread.training import manifest
 from overread.training.phantom_cache import FINDINGS, Cache, load_cache
@@ -175,8 +176,8 @@ def _save(
         "spent": spent,
         "step": step,
     }
-    torch.save(state, path.with_suffix(".part"))
-    os.replace(path.with_suffix(".part"), path)
+    with open_whole(path, mode=ORDINARY) as file:
+        torch.save(state, file)
 
 
 def _log(out: Path, row: dict[str, float]) -> None:

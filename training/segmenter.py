@@ -8,7 +8,6 @@ The same command resumes after a kill; the second one goes on from earlier weigh
 
 import argparse
 import json
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,9 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
+from overread.imaging.files import ORDINARY, open_whole, write_whole
 from overread.imaging.phantoms.truth import Split
 from overread.imaging.vocabulary import TARGETS
 from overread.tools.bundled_segmenter import WEIGHTS
@@ -109,19 +109,16 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint whole."""
-        partial = self._checkpoint.with_suffix(".part")
-        torch.save(
-            {
-                "step": self.step,
-                "net": self.net.state_dict(),
-                "teacher": self.teacher.state_dict(),
-                "average": self.average,
-                "optimiser": self.optimiser.state_dict(),
-                "schedule": self.schedule.state_dict(),
-            },
-            partial,
-        )
-        os.replace(partial, self._checkpoint)
+        state = {
+            "step": self.step,
+            "net": self.net.state_dict(),
+            "teacher": self.teacher.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+        with open_whole(self._checkpoint, mode=ORDINARY) as file:
+            torch.save(state, file)
 
     def _resume(self) -> None:
         state = torch.load(self._checkpoint, weights_only=True)
@@ -167,18 +164,15 @@ def export(trainer: Trainer, calibration: dict[str, tuple[float, float]]) -> Non
     """Write the averaged weights in half precision with names and calibration, and a manifest."""
     out = trainer.options.out
     manifest.write(out.parent, trained_on(trainer.options))
-    partial = out.with_suffix(".part")
-    save_file(
+    weights = save(
         {name: value.half().contiguous() for name, value in trainer.average.items()},
-        partial,
         metadata={
             "version": VERSION,
             "targets": json.dumps(TARGETS),
             "calibration": json.dumps(calibration),
         },
     )
-    partial.chmod(0o644)  # safetensors writes for the owner alone
-    os.replace(partial, out)
+    write_whole(out, weights, mode=ORDINARY)
 
 
 def trained_on(options: Options) -> list[str]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import PIL.Image
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.phantoms import HELD_OUT
 from overread.imaging.study import Image, ImageRef, Mask
 from overread.imaging.vocabulary import DOMAINS, TARGETS
@@ -57,10 +57,7 @@ def write_card(weights: Path, test: Pool, real: Path | None) -> None:
         table=_phantom_table(segmenter, test, held_out),
         real=_nuclei(segmenter, real) if real else "Not measured in this run.",
     )
-    card = weights.with_name("README.md")
-    partial = card.with_suffix(".part")
-    partial.write_text(text)
-    os.replace(partial, card)
+    write_whole(weights.with_name("README.md"), text, mode=ORDINARY)
 
 
 def _phantom_table(segmenter: BundledSegmenter, pool: Pool, held_out: NDArray[np.bool_]) -> str:

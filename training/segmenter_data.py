@@ -1,7 +1,5 @@
 """What the segmenter learns from: cached phantoms, augmented, with simulated prompts."""
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
+from overread.imaging.files import open_whole
 from overread.imaging.phantoms import sample
 from overread.imaging.phantoms.truth import Split
 from overread.imaging.render import to_view
@@ -109,10 +108,8 @@ def _draw(split: Split, number: int, seed: int) -> Pool:
 
 
 def _write(path: Path, pool: Pool) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npz")
-    with os.fdopen(handle, "wb") as file:
+    with open_whole(path) as file:
         np.savez(file, **{name: getattr(pool, name) for name in Pool.__slots__})
-    os.replace(temporary, path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,10 @@
 """Files of the user's: written whole or not at all, and cleared away when they are old."""
 
-import os
-import tempfile
 import time
 from pathlib import Path
 
 from overread.imaging.errors import ConfigError
+from overread.imaging.files import ORDINARY, write_whole
 
 
 def replace_file(target: Path, data: bytes) -> Path:
@@ -16,15 +15,7 @@ def replace_file(target: Path, data: bytes) -> Path:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(target, data, mode=ORDINARY)
     except OSError as error:
         raise ConfigError(
             f"{target} cannot be written ({error.strerror}); choose another --out"

@@ -1,11 +1,11 @@
 """Zip files of images, read member by member. Nothing is unpacked that was not asked for."""
 
-import os
 import zipfile
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
 from overread.imaging.errors import InputError
+from overread.imaging.files import ORDINARY, open_whole
 
 MAX_MEMBER_BYTES = 512 * 1024**2
 """Largest member that we unpack; what a header states is not believed."""
@@ -69,10 +69,9 @@ class Archive:
         target = self._out / member
         if target.is_file():
             return target
-        partial = target.with_name(f"{target.name}.{os.getpid()}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with self._zip.open(member) as source, partial.open("wb") as sink:
+            with self._zip.open(member) as source, open_whole(target, mode=ORDINARY) as sink:
                 size = 0
                 while chunk := source.read(_CHUNK):
                     size += len(chunk)
@@ -82,11 +81,8 @@ class Archive:
                             f"{MAX_MEMBER_BYTES // 1024**2} MiB; it may be a bomb"
                         )
                     sink.write(chunk)
-            os.replace(partial, target)
         except (OSError, RuntimeError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
             raise InputError(f"'{member}' in {self.path} cannot be unpacked: {error}") from error
-        finally:
-            partial.unlink(missing_ok=True)
         return target
 
 

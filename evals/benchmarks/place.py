@@ -2,7 +2,6 @@
 
 import fnmatch
 import hashlib
-import os
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -11,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from overread.evals.benchmarks.archives import Archive, is_inside
 from overread.evals.benchmarks.schema import Spec
 from overread.imaging.errors import InputError
-from overread.imaging.sniff import Kind, kind_of
+from overread.imaging.files import ORDINARY, write_whole
+from overread.imaging.sniff import Kind, kind_of_bytes
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _SUFFIX = {Kind.PNG: ".png", Kind.JPEG: ".jpg", Kind.TIFF: ".tif", Kind.DICOM: ".dcm"}
@@ -90,21 +90,17 @@ class Place:
         for suffix in _SUFFIX.values():
             if (file := stem.with_suffix(suffix)).is_file():
                 return file
-        partial = stem.with_name(f"{stem.name}.{os.getpid()}.part")
+        kind = kind_of_bytes(data)
+        if kind not in _SUFFIX:
+            raise InputError("its embedded image is neither PNG, JPEG, TIFF nor DICOM")
+        file = stem.with_suffix(_SUFFIX[kind])
         try:
-            partial.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(data)
-            kind = kind_of(partial)
-            if kind not in _SUFFIX:
-                raise InputError("its embedded image is neither PNG, JPEG, TIFF nor DICOM")
-            file = stem.with_suffix(_SUFFIX[kind])
-            os.replace(partial, file)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, data, mode=ORDINARY)
         except OSError as error:
             raise InputError(
                 f"cannot write below {self.work} ({error.strerror}); choose another work folder"
             ) from error
-        finally:
-            partial.unlink(missing_ok=True)
         return file
 
     @cached_property

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from overread.evals.reports.markdown import markdown
 from overread.evals.reports.numbers import Row, numbers_of
 from overread.evals.runs import Run
 from overread.imaging.errors import ConfigError, InputError
+from overread.imaging.files import ORDINARY, write_whole
 
 _HERE = Path(__file__).parent
 _COLUMNS = (
@@ -59,9 +59,7 @@ def write_report(runs: Sequence[Run], out: Path) -> Written:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():
-            partial = path.with_name(path.name + ".part")
-            partial.write_text(text, "utf-8")
-            os.replace(partial, path)
+            write_whole(path, text, mode=ORDINARY)
     except OSError as error:
         raise ConfigError(
             f"the report cannot be written to {out} ({error.strerror}); choose another --out"

@@ -1,5 +1,6 @@
 """The store: round trips, idempotence, damage, limits, readers beside writers."""
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -182,7 +183,7 @@ def test_failed_write_leaves_the_old_record(
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(module.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
         archive.add([_study(images=3)])
     assert _contents(tmp_path) == before
