@@ -21,7 +21,7 @@ from rich.progress import track
 from overread.agent.architecture import IMAGE_SIZE, PATCH
 from overread.imaging.phantoms import DOMAINS, Phantom, generate, split_of
 from overread.imaging.phantoms.truth import Split
-from overread.imaging.render import for_planner
+from overread.imaging.render import for_planner, to_view
 from overread.imaging.study import Image, ImageRef
 from overread.imaging.vocabulary import TARGETS
 
@@ -57,6 +57,14 @@ def phantom_image(phantom: Phantom) -> Image:
         body_part=phantom.body_part,
         view=phantom.view,
     )
+
+
+def session_image(phantom: Phantom, as_png: bool) -> Image:
+    """Return the phantom as intake would see its file: DICOM with facts, or a bare picture."""
+    image = phantom_image(phantom)
+    if not as_png:
+        return image
+    return Image(ref=image.ref, pixels=to_view(image), modality="OT")
 
 
 def cases_of(split: Split, number: int, visits: int = 1) -> list[tuple[str, int, int]]:

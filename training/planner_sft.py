@@ -37,7 +37,8 @@ from overread.imaging.phantoms import generate
 from overread.imaging.render import for_planner
 from overread.training import manifest
 from overread.training.master_adamw import MasterAdamW
-from overread.training.traces import IMAGE, session_image
+from overread.training.phantom_cache import session_image
+from overread.training.traces import IMAGE
 
 IGNORED = -100
 _PREFIX = "base_model.model."  # what PEFT puts before the names

@@ -27,8 +27,7 @@ from overread.agent.steps import Step, ToolCall
 from overread.imaging.archive import Archive
 from overread.imaging.phantoms import Phantom, generate
 from overread.imaging.phantoms.truth import Question, Split
-from overread.imaging.render import to_view
-from overread.imaging.study import Image, Series, Study
+from overread.imaging.study import Series, Study
 from overread.imaging.vocabulary import DOMAINS, UNMASKED_FINDINGS
 from overread.tools import phrases
 from overread.tools.artifacts import ArtifactStore
@@ -36,7 +35,7 @@ from overread.tools.base import Evidence, ToolContext, ToolResult, Value
 from overread.tools.registry import build_tools
 from overread.training import teacher, trace_words
 from overread.training.oracle import OracleIndex, OracleSegmenter
-from overread.training.phantom_cache import cases_of, phantom_image
+from overread.training.phantom_cache import cases_of, session_image
 from overread.training.teacher import NoAnswer, Plan
 
 IMAGE = "image:"  # an image part's URL in a trace: "image:0" is the first case
@@ -75,14 +74,6 @@ class Session:
         )
         self.evidence.append(entry)
         return entry
-
-
-def session_image(phantom: Phantom, as_png: bool) -> Image:
-    """Return the phantom as intake would see its file: DICOM with facts, or a bare picture."""
-    image = phantom_image(phantom)
-    if not as_png:
-        return image
-    return Image(ref=image.ref, pixels=to_view(image), modality="OT")
 
 
 def write_sessions(job: tuple[int, Sequence[tuple[str, int, int]], int]) -> list[dict[str, Any]]:
