@@ -49,22 +49,22 @@ def read_manifest() -> dict[str, Any]:
         ) from error
 
 
-def write_manifest(rank: int, alpha: int) -> None:
-    """Note the hashes of our weights, of the base and of the assembled planner."""
+def write_manifest(rank: int, alpha: int, folder: Path = WEIGHTS) -> None:
+    """Note the hashes of our weights in a folder, of the base and of the assembled planner."""
     from overread.agent.architecture import base_file
 
     manifest: dict[str, Any] = {
         "lora_rank": rank,
         "lora_alpha": alpha,
         "sha256": {
-            OURS: file_hash(WEIGHTS / OURS),
+            OURS: file_hash(folder / OURS),
             "base": file_hash(base_file()),
         },
     }
     with tempfile.TemporaryDirectory() as scratch:
-        _build(Path(scratch), manifest)
+        _build(Path(scratch), folder / OURS, manifest)
         manifest["sha256"]["assembled"] = file_hash(Path(scratch) / "model.safetensors")
-    (WEIGHTS / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
 def file_hash(path: Path) -> str:
@@ -85,7 +85,7 @@ def _assemble(folder: Path, manifest: dict[str, Any]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".assembling-"))
     try:
-        _build(scratch, manifest)
+        _build(scratch, WEIGHTS / OURS, manifest)
         if file_hash(scratch / "model.safetensors") != manifest["sha256"]["assembled"]:
             raise ConfigError(
                 "the assembled planner differs from the one that was tested (its hash differs); "
@@ -100,8 +100,20 @@ def _assemble(folder: Path, manifest: dict[str, Any]) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _build(folder: Path, manifest: dict[str, Any]) -> None:
+def _build(folder: Path, ours: Path, manifest: dict[str, Any]) -> None:
     """Merge and save model, tokenizer and processor."""
+    model, processor = merged(ours, manifest["lora_alpha"] / manifest["lora_rank"])
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def merged(ours: Path, scale: float) -> tuple[Any, Any]:
+    """Return the planner with our weights merged into the packaged base, and its processor.
+
+    Args:
+        ours: Adapter, connector and vision tower in safetensors.
+        scale: Of the adapter: alpha over rank. At 0 the adapter is left out.
+    """
     import torch
     from safetensors.torch import load_file
 
@@ -109,17 +121,15 @@ def _build(folder: Path, manifest: dict[str, Any]) -> None:
 
     tokenizer = load_tokenizer()
     model = build_model(tokenizer)
-    ours = load_file(WEIGHTS / OURS)
-    scale = manifest["lora_alpha"] / manifest["lora_rank"]
+    tensors = load_file(ours)
     state = model.state_dict()
     with torch.no_grad():
-        for name, tensor in ours.items():
+        for name, tensor in tensors.items():
             if ".lora_A." in name:
-                up = ours[name.replace(".lora_A.", ".lora_B.")]
+                up = tensors[name.replace(".lora_A.", ".lora_B.")]
                 target = state[name.split(".lora_A.")[0] + ".weight"]
                 delta = up.double() @ tensor.double() * scale
                 target.copy_((target.double() + delta).to(target.dtype))
             elif ".lora_B." not in name:
                 state[name].copy_(tensor)
-    model.save_pretrained(folder)
-    build_processor(tokenizer).save_pretrained(folder)
+    return model, build_processor(tokenizer)

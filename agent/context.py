@@ -86,8 +86,9 @@ class Surroundings:
         if "{tools}" in system:
             system = system.replace("{tools}", list_tools(tools))
         room = (profile.context - profile.max_output_tokens) * _CHARS_PER_TOKEN - len(system)
+        room -= sum(len(demo.user) + len(demo.reply) for demo in profile.demos)
         urls = await self.pictures(state["images"])
-        return planner_messages(system, urls, intake, recent(entries, room))
+        return planner_messages(system, urls, intake, recent(entries, room), profile.demos)
 
     async def pictures(self, refs: Sequence[str]) -> list[str]:
         """Return the images as the planner sees them, as `data:` URLs."""
@@ -110,7 +111,8 @@ class Surroundings:
 
     async def _write(self, ref: ImageRef | None, instruction: str) -> str:
         urls = [] if ref is None else await self.pictures([str(ref)])
-        return (await self.planner.write(direct_messages(urls, instruction)))[0]
+        messages = direct_messages(urls, instruction, self.planner.profile.writing)
+        return (await self.planner.write(messages))[0]
 
 
 def list_tools(tools: Sequence[BaseTool]) -> str:

@@ -1,11 +1,14 @@
 """Planner profiles: everything we know of a served model, as data. One TOML file a profile."""
 
+import json
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from overread.agent.prompt_file import Demo, load_prompts
+from overread.agent.prompts import DIRECT_SYSTEM
 from overread.imaging.errors import ConfigError
 
 BUNDLED = "bundled"
@@ -39,6 +42,10 @@ class Profile(BaseModel, frozen=True, extra="forbid"):
         max_lora_rank: Largest rank among them.
         flags: Further vLLM flags.
         system: The system prompt; `{tools}` stands for the list of tools.
+        writing: The system prompt where a tool lets the planner describe an image.
+        demos: Worked examples, shown before every question.
+        prompts: Path of a file of prompts (`overread train prompts`), relative to the profile's own;
+            what it says takes the place of `system`, `writing` and `demos`.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -62,6 +69,9 @@ class Profile(BaseModel, frozen=True, extra="forbid"):
     max_lora_rank: Literal[8, 16, 32, 64, 128, 256] = 16
     flags: tuple[str, ...] = ()
     system: str = Field(min_length=1)
+    writing: str = Field(default=DIRECT_SYSTEM, min_length=1)
+    demos: tuple[Demo, ...] = ()
+    prompts: Path | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "Profile":
@@ -121,4 +131,29 @@ def load_profile(name_or_path: str) -> Profile:
         if not template.is_file():
             raise ConfigError(f"the planner profile {path}: there is no chat template {template}")
         profile = profile.model_copy(update={"chat_template": template})
+    if profile.prompts is not None:
+        place = (path.parent / profile.prompts).resolve()
+        found = load_prompts(place)
+        taken = {"system": found.system, "writing": found.writing, "demos": found.demos}
+        profile = profile.model_copy(update={"prompts": place, **taken})
     return profile
+
+
+def profile_toml(profile: Profile) -> str:
+    """Return a profile as the text of its file.
+
+    >>> tomllib.loads(profile_toml(load_profile("bundled")))["context"]
+    4096
+    """
+    fields = profile.model_dump(mode="json", exclude_defaults=True)
+    return "".join(f"{key} = {_toml(value)}\n" for key, value in fields.items())
+
+
+def _toml(value: Any) -> str:
+    """Return a value as TOML: JSON's own forms, but for tables."""
+    if isinstance(value, dict):
+        pairs = (f"{_toml(key)} = {_toml(item)}" for key, item in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from overread.agent.prompt_file import Demo
+
 Message = dict[str, Any]
 
 DIRECT_SYSTEM = "Answer from the images alone, in a few words."
@@ -30,7 +32,11 @@ def evidence_line(evidence_id: str, content: str) -> str:
 
 
 def planner_messages(
-    system: str, image_urls: Sequence[str], intake: Sequence[str], transcript: Sequence[Entry]
+    system: str,
+    image_urls: Sequence[str],
+    intake: Sequence[str],
+    transcript: Sequence[Entry],
+    demos: Sequence[Demo] = (),
 ) -> list[Message]:
     """Render a session for the chat endpoint.
 
@@ -39,6 +45,7 @@ def planner_messages(
         image_urls: `data:` URLs, in the order of the image numbers.
         intake: One evidence line an image ("[E1] image 1: modality CR, ...").
         transcript: Oldest first; the first entry is a question.
+        demos: Worked examples, told before the session.
     """
     if not transcript or transcript[0].kind != "question":
         raise ValueError("a transcript starts with a question")
@@ -49,6 +56,7 @@ def planner_messages(
     ]
     messages: list[Message] = [
         {"role": "system", "content": system},
+        *demo_messages(demos),
         {"role": "user", "content": opening},
     ]
     for entry in transcript[1:]:
@@ -60,13 +68,27 @@ def planner_messages(
     return messages
 
 
-def direct_messages(image_urls: Sequence[str], question: str) -> list[Message]:
+def demo_messages(demos: Sequence[Demo]) -> list[Message]:
+    """Render worked examples as turns that went before."""
+    return [
+        message
+        for demo in demos
+        for message in (
+            {"role": "user", "content": demo.user},
+            {"role": "assistant", "content": demo.reply},
+        )
+    ]
+
+
+def direct_messages(
+    image_urls: Sequence[str], question: str, system: str = DIRECT_SYSTEM
+) -> list[Message]:
     """Render a question put to the bare VLM: no tools, no evidence."""
     content: list[Message] = [
         *({"type": "image_url", "image_url": {"url": url}} for url in image_urls),
         {"type": "text", "text": f"Question: {question}"},
     ]
     return [
-        {"role": "system", "content": DIRECT_SYSTEM},
+        {"role": "system", "content": system},
         {"role": "user", "content": content},
     ]
