@@ -14,17 +14,14 @@ from overread.evals.benchmarks.prompts import prompt
 from overread.evals.benchmarks.registry import spec as benchmark_spec
 from overread.evals.contamination import check, manifests_beside
 from overread.evals.items import Item, Kind
-from overread.evals.patience import LIMIT_S
+from overread.evals.judging import JUDGE, Judging
+from overread.evals.kept import Kept
+from overread.evals.metrics.judge import Judge, make_judge
+from overread.evals.patience import LIMIT_S, Patience
 from overread.evals.records import Record
 from overread.evals.reply_cache import ReplyCache
-from overread.evals.runs import (
-    CONCURRENCY,
-    Run,
-    RunSpec,
-    evaluate,
-    refuse_second,
-    surroundings,
-)
+from overread.evals.run_spec import RunSpec, surroundings
+from overread.evals.runs import CONCURRENCY, Run, evaluate, refuse_second
 from overread.evals.subjects.base import Subject
 from overread.evals.subjects.factory import Items, ablations, make_subject, weight_folders
 from overread.imaging.errors import InputError
@@ -51,6 +48,7 @@ class Request(BaseModel, frozen=True, extra="forbid"):
         training_manifest: More fingerprints of training items.
         allow_contaminated: Ask items that are in a training manifest, too.
         patience_s: Seconds that a server may be away.
+        judge: URL#MODEL of who judges open answers, too.
     """
 
     benchmark: str
@@ -69,6 +67,7 @@ class Request(BaseModel, frozen=True, extra="forbid"):
     training_manifest: Path | None = None
     allow_contaminated: bool = False
     patience_s: float = LIMIT_S
+    judge: str | None = None
 
 
 class Watch(Protocol):
@@ -133,11 +132,14 @@ def run_all(
         start: As in `make_subject`.
 
     Raises:
-        InputError: The benchmark, a subject or the folder cannot be used, or items are
+        InputError: The benchmark, a subject, the judge or the folder cannot be used, or items are
             contaminated.
         PlannerUnavailable: A server is away; what was recorded is kept.
     """
+    judge = judge_of(request, config)
     loaded = load_benchmark(request, config)
+    if judge is None and JUDGE in loaded.metrics.values():
+        raise InputError(f"a judge decides in {request.benchmark}; add --judge URL#MODEL")
     if not loaded.items:
         raise InputError(f"the benchmark {request.benchmark} has no items in this split")
     folders = [request.out / slug(text) for text in request.subjects]
@@ -183,7 +185,9 @@ def slug(subject: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", subject).strip("-.")
 
 
-def spec_of(request: Request, loaded: Loaded, subject: Subject, marked: "Marked") -> RunSpec:
+def spec_of(
+    request: Request, config: Config, loaded: Loaded, subject: Subject, marked: "Marked"
+) -> RunSpec:
     """Return what is noted of a run."""
     return RunSpec(
         benchmark=request.benchmark,
@@ -195,6 +199,7 @@ def spec_of(request: Request, loaded: Loaded, subject: Subject, marked: "Marked"
         subject=subject.name,
         identity=dict(subject.identity),
         items=len(loaded.items) + len(loaded.left_out),
+        judge=judge.identity if (judge := judge_of(request, config)) else None,
         contaminated=marked.contaminated,
         manifests=marked.manifests,
         **surroundings(),
@@ -203,7 +208,34 @@ def spec_of(request: Request, loaded: Loaded, subject: Subject, marked: "Marked"
 
 def cache_of(request: Request, config: Config) -> ReplyCache | None:
     """Return where replies are kept, or None if all is to be asked anew."""
-    return None if request.fresh else ReplyCache(config.data / "evals" / "replies")
+    return None if request.fresh else ReplyCache(_replies(config))
+
+
+def _replies(config: Config) -> Path:
+    """Return where what models replied is kept, a judge's verdicts too."""
+    return config.data / "evals" / "replies"
+
+
+def judge_of(request: Request, config: Config) -> Judge | None:
+    """Return the judge of a request, if it names one.
+
+    Raises:
+        InputError: It is not of the form URL#MODEL.
+    """
+    return make_judge(request.judge, config.planner.api_key) if request.judge else None
+
+
+def judging_of(request: Request, config: Config) -> Judging | None:
+    """Return what asks the judge of a request in one run.
+
+    Raises:
+        InputError: As `judge_of`.
+    """
+    judge = judge_of(request, config)
+    if judge is None:
+        return None
+    kept = None if request.fresh else Kept(_replies(config))
+    return Judging(judge, kept, Patience(request.patience_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +266,7 @@ def _run_one(
 ) -> Run:
     items = Items(loaded.items, loaded.train)
     subject = make_subject(text, config, items, concurrency=request.concurrency, start=start)
-    spec = spec_of(request, loaded, subject, marked)
+    spec = spec_of(request, config, loaded, subject, marked)
     common: dict[str, Any] = {
         "on_start": lambda done: watch.started(text, done, spec.items * spec.epochs),
         "on_record": watch.recorded,
@@ -246,6 +278,6 @@ def _run_one(
     return evaluate(
         spec, loaded.items, loaded.prompts, subject, folder,
         resume=request.resume, concurrency=request.concurrency, cache=cache_of(request, config),
-        patience_s=request.patience_s, left_out=loaded.left_out, metrics=loaded.metrics,
+        judging=judging_of(request, config), patience_s=request.patience_s, left_out=loaded.left_out, metrics=loaded.metrics,
         **common,
     )  # fmt: skip

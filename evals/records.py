@@ -18,9 +18,14 @@ class Record(BaseModel, frozen=True, extra="forbid"):
         question: As shown.
         images: Paths, for reports.
         reference: The accepted answers.
+        options: Of a question with options, in order.
         answer: What the subject said.
+        parsed: The answer as it was read, e.g. "B" or "no"; None where it could not be read, and
+            where it is no words.
         scores: By metric name, 0..1 unless the metric says otherwise (HD95 is in mm).
         main: Which of `scores` decides in tables.
+        failed_scores: Scores that were asked for and could not be had, by name, with the reason.
+            Such a score is missing in `scores`, and counts neither as right nor as wrong.
         confidence: Of the answer, 0..1; None when the subject gives none.
         abstained: Whether the subject said that it cannot tell.
         evidence: What the answer cites: [{"id": "E2", "tool": "segment", "content": "..."}, ...].
@@ -39,9 +44,12 @@ class Record(BaseModel, frozen=True, extra="forbid"):
     question: str
     images: tuple[str, ...] = ()
     reference: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
     answer: str = ""
+    parsed: str | None = None
     scores: dict[str, float] = {}
     main: str = ""
+    failed_scores: dict[str, str] = {}
     confidence: float | None = None
     abstained: bool = False
     evidence: tuple[dict[str, Any], ...] = ()

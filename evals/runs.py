@@ -4,72 +4,30 @@
 """
 
 import asyncio
-import json
 import os
-import platform
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING
 
 from overread.evals.items import Item, Kind
 from overread.evals.journal import FILE, Journal, key_of, only_writer, read_records
 from overread.evals.patience import LIMIT_S, Patience, ServerGone
 from overread.evals.records import Record
 from overread.evals.reply_cache import ReplyCache
+from overread.evals.run_spec import RUN_FILE, RunSpec, check_same, read_spec
 from overread.evals.subjects.base import Subject
 from overread.imaging.errors import ConfigError, InputError, OverreadError, PlannerUnavailable
 
 if TYPE_CHECKING:
+    from overread.evals.judging import Judging
     from overread.evals.tasks import Asking
 
-RUN_FILE, LOGS = "run.json", "logs"
+LOGS = "logs"
 CONCURRENCY = 16
-_VERSIONS = ("overread", "inspect_ai", "torch", "transformers")
-# What two starts of one run must share; versions, commit and command may differ and are told.
-_FIXED = ("benchmark", "place", "split", "limit", "seed", "epochs", "subject", "identity", "items")
-
 OnRecord = Callable[[Record], None]
-
-
-class RunSpec(BaseModel, frozen=True, extra="forbid"):
-    """What was run: enough to run it again.
-
-    Attributes:
-        benchmark, place, split, limit, seed: As given to the registry.
-        epochs: Times that each item is asked.
-        subject: Its name.
-        identity: Of the subject.
-        items: How many there are.
-        contaminated: Items that are in the subject's training manifest, and were asked all the
-            same.
-        manifests: Training manifests that the items were held against.
-        versions: Of the packages that matter.
-        commit: Of the source, if it is a git checkout.
-        command: As typed.
-    """
-
-    benchmark: str
-    place: str | None = None
-    split: str | None = None
-    limit: int | None = None
-    seed: int = 0
-    epochs: int = 1
-    subject: str
-    identity: dict[str, Any]
-    items: int
-    contaminated: int = 0
-    manifests: tuple[str, ...] = ()
-    versions: dict[str, str] = {}
-    commit: str | None = None
-    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +61,7 @@ def evaluate(
     resume: bool = False,
     concurrency: int = CONCURRENCY,
     cache: ReplyCache | None = None,
+    judging: "Judging | None" = None,
     left_out: Mapping[str, str] | None = None,
     patience_s: float = LIMIT_S,
     on_start: Callable[[int], None] = lambda done: None,
@@ -120,6 +79,7 @@ def evaluate(
         resume: Go on with the run that is there.
         concurrency: Items asked at the same time.
         cache: Of replies; None to ask afresh.
+        judging: Who judges open answers beside the metrics; it is closed at the end.
         left_out: Rows of the benchmark that are no item, id to reason; recorded as failed.
         patience_s: Seconds that a server may be away before the run stops.
         on_start: Called with the number of records that are there already.
@@ -147,6 +107,7 @@ def evaluate(
             seed=spec.seed,
             journal=journal,
             cache=cache,
+            judging=judging,
             patience=Patience(patience_s),
             on_record=on_record,
         )
@@ -197,7 +158,7 @@ def open_folder(spec: RunSpec, folder: Path, resume: bool) -> Iterator[Journal]:
             _write_whole(folder / RUN_FILE, spec.model_dump_json(indent=2) + "\n")
         else:
             refuse_second(folder, resume)
-            _check_same(before, spec, folder)
+            check_same(before, spec, folder)
         journal = Journal(folder / FILE)
         try:
             yield journal
@@ -243,6 +204,8 @@ async def _run(asking: "Asking", epochs: int, folder: Path, concurrency: int) ->
         )
     finally:
         await asking.subject.close()
+        if asking.judging is not None:
+            await asking.judging.close()
     if asking.fatal is not None:
         raise asking.fatal
     (log,) = logs
@@ -275,63 +238,6 @@ def find_runs(folder: Path) -> list[Path]:
             f"{folder} holds no run; make one with 'overread eval run BENCHMARK --out {folder}'"
         )
     return found
-
-
-def read_spec(folder: Path) -> RunSpec:
-    """Return what was run in a folder.
-
-    Raises:
-        InputError: The folder holds no run, or its description is damaged.
-    """
-    path = folder / RUN_FILE
-    try:
-        return RunSpec.model_validate_json(path.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"{folder} holds no run: {RUN_FILE} cannot be read") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path} is no description of a run: {where} {first['msg']}") from error
-
-
-def surroundings() -> dict[str, Any]:
-    """Return the fields of `RunSpec` that tell with what it was run: versions, commit, command."""
-    return {"versions": _versions(), "commit": _commit(), "command": tuple(sys.argv)}
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in _VERSIONS:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
-
-
-def _commit() -> str | None:
-    source = Path(__file__).resolve().parent
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(source), "rev-parse", "HEAD"],
-            capture_output=True, text=True, timeout=10, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _check_same(before: RunSpec, spec: RunSpec, folder: Path) -> None:
-    old, new = json.loads(before.model_dump_json()), json.loads(spec.model_dump_json())
-    different = [name for name in _FIXED if old[name] != new[name]]
-    if not different:
-        return
-    name = different[0]
-    if name == "identity":
-        keys = sorted(old[name].keys() | new[name].keys())
-        changed = [key for key in keys if old[name].get(key) != new[name].get(key)]
-        what = f"its subject differs in {', '.join(changed)}"
-    else:
-        what = f"its {name} is {old[name]}, not {new[name]}"
-    raise InputError(f"{folder} holds another run: {what}; choose another --out")
 
 
 def _write_whole(path: Path, text: str) -> None:

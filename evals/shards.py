@@ -13,18 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from overread.agent.config import Config
-from overread.evals.batch import Loaded, Request, cache_of, load_benchmark
+from overread.evals.batch import Loaded, Request, cache_of, judging_of, load_benchmark
 from overread.evals.journal import FILE, Journal, key_of, read_records
 from overread.evals.records import Record
-from overread.evals.runs import (
-    OnRecord,
-    Run,
-    RunSpec,
-    evaluate,
-    failed_rows,
-    open_folder,
-    read_run,
-)  # fmt: skip
+from overread.evals.run_spec import RunSpec
+from overread.evals.runs import OnRecord, Run, evaluate, failed_rows, open_folder, read_run
 from overread.evals.subjects.factory import Items, make_subject
 from overread.imaging.errors import ConfigError, OverreadError
 
@@ -137,6 +130,7 @@ def _shard(request: str, text: str, spec: str, config: str, ids: str, folder: st
         resume=True,
         concurrency=asked.concurrency,
         cache=cache_of(asked, settings),
+        judging=judging_of(asked, settings),
         patience_s=asked.patience_s,
     )
     return [record.model_dump_json() for record in run.records]

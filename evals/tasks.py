@@ -14,7 +14,8 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from overread.agent.threads import in_thread
 from overread.evals.items import Item, Kind
 from overread.evals.journal import Journal, Key
-from overread.evals.marking import mark
+from overread.evals.judging import JUDGE, Judging
+from overread.evals.marking import Marks, mark
 from overread.evals.patience import Patience, ServerGone
 from overread.evals.records import Record
 from overread.evals.reply_cache import ReplyCache, reply_key
@@ -39,6 +40,7 @@ class Asking:
         cache: Of replies; None to ask afresh.
         patience: For servers that are away.
         on_record: Called after each record that was written.
+        judging: Who judges open answers beside the metrics.
         fatal: What ended the run before its last item: server, disk or model are not there.
     """
 
@@ -52,6 +54,7 @@ class Asking:
     cache: ReplyCache | None
     patience: Patience
     on_record: Callable[[Record], None]
+    judging: Judging | None = None
     fatal: OverreadError | None = None
     _outcomes: dict[Key, "_Outcome"] = field(default_factory=dict)
 
@@ -78,23 +81,27 @@ class Asking:
         return outcome
 
     async def record(self, key: Key) -> Record:
-        """Mark the reply to an item and write the record."""
+        """Mark the reply to an item and write the record.
+
+        Raises:
+            ServerGone: The judge is away for good; the item stays open.
+            ConfigError: The disk is full or gone.
+        """
         outcome = self._outcomes.pop(key)
         item = self.items[key[0]]
-        values: Mapping[str, float] = {}
-        main, reason = "", outcome.reason
+        marks, reason = Marks({}, ""), outcome.reason
         if outcome.reply is not None:
-            reply = outcome.reply
             try:
-                values, main = await in_thread(
-                    lambda: mark(item, reply, self.metrics.get(item.kind))
-                )
+                marks = await self._mark(item, outcome.reply)
+            except ServerGone as error:
+                self.fatal = error
+                raise
             except OverreadError as error:
                 reason = str(error)
             except Exception as error:  # as above
                 logger.exception("item %s could not be marked", key[0])
                 reason = _internal(error)
-        record = self._record(item, key[1], outcome, values, main, reason)
+        record = self._record(item, key[1], outcome, marks, reason)
         try:
             self.journal.append(record)
         except OverreadError as error:
@@ -114,14 +121,16 @@ class Asking:
             self.cache.put(name, reply)
         return reply
 
+    async def _mark(self, item: Item, reply: Reply) -> Marks:
+        metric = self.metrics.get(item.kind)
+        if self.judging is None or not self.judging.judges(item):
+            return await in_thread(lambda: mark(item, reply, metric))
+        decides = metric == JUDGE
+        marks = await in_thread(lambda: mark(item, reply, None if decides else metric))
+        return await self.judging.add(item, reply.text, marks, decides)
+
     def _record(
-        self,
-        item: Item,
-        epoch: int,
-        outcome: "_Outcome",
-        values: Mapping[str, float],
-        main: str,
-        reason: str,
+        self, item: Item, epoch: int, outcome: "_Outcome", marks: Marks, reason: str
     ) -> Record:
         reply = outcome.reply or Reply("")
         return Record(
@@ -134,9 +143,12 @@ class Asking:
             question=item.question,
             images=tuple(str(path) for path in item.images),
             reference=item.answers,
+            options=item.options,
             answer=reply.text,
-            scores=dict(values),
-            main=main,
+            parsed=marks.parsed,
+            scores=dict(marks.values),
+            main=marks.main,
+            failed_scores=dict(marks.failed_scores),
             confidence=reply.confidence,
             abstained=reply.abstained,
             evidence=reply.evidence,

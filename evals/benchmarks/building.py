@@ -7,6 +7,7 @@ from typing import Any
 
 from overread.evals.benchmarks import choices as ch
 from overread.evals.benchmarks import fields
+from overread.evals.benchmarks.boxes import with_boxes
 from overread.evals.benchmarks.place import Place
 from overread.evals.benchmarks.schema import Spec
 from overread.evals.benchmarks.spelled import spelled
@@ -36,15 +37,16 @@ def build(row: Row, item: str, spec: Spec, place: Place) -> Item:
         question, options = ch.split_inline(question)
         if not options:
             raise InputError("its question holds no options")
-    answers = _answers(row, spec)
-    kind = _kind(row, spec, answers[0], options)
-    if not question and kind == "report":
+    kind = _stated_kind(row, spec)
+    answers = () if kind == "boxes" else _answers(row, spec)
+    kind = kind or _kind(answers[0], spec, options)
+    if not question and (kind == "report" or not spec.columns.question):
         question = spec.ask
     if not question:
         raise InputError("its question is empty")
     texts = tuple(text for _, text in options)
-    extra = {key: found for key, column in spec.columns.extra.items()
-             if (found := fields.value(row, column)) not in (None, "")}  # fmt: skip
+    extra = {key: fields.value(row, column) for key, column in spec.columns.extra.items()
+             if fields.label(row, column)}  # fmt: skip
     if kind == "choice":
         if not options:
             raise InputError("it has no options")
@@ -52,6 +54,8 @@ def build(row: Row, item: str, spec: Spec, place: Place) -> Item:
         answers = (chr(ord("A") + right),)
     elif kind == "closed":
         answers, texts = _closed(answers, options, texts, spec)
+    elif kind == "retrieval":
+        answers = tuple(case for answer in answers for case in _parted(answer))
     images = _images(row, spec, place)
     if spec.image_tags:
         question, texts, images = _cited(question, texts, images)
@@ -64,7 +68,7 @@ def build(row: Row, item: str, spec: Spec, place: Place) -> Item:
         extra |= _number(answers[0], extra, slices, spec)
     if kind == "report":
         extra |= {name: fields.text(row, column) for name, column in spec.columns.sections.items()}
-    return Item(
+    built = Item(
         id=item,
         question=question,
         images=files,
@@ -75,6 +79,7 @@ def build(row: Row, item: str, spec: Spec, place: Place) -> Item:
         slices=slices,
         extra=extra,
     )
+    return with_boxes(built, _boxes(row, spec), spec.boxes) if kind == "boxes" else built
 
 
 def _question(row: Row, spec: Spec) -> str:
@@ -108,7 +113,7 @@ def _answers(row: Row, spec: Spec) -> tuple[str, ...]:
     raise InputError("its answer is empty or not published")
 
 
-def _kind(row: Row, spec: Spec, answer: str, options: Sequence[ch.Choice]) -> Kind:
+def _stated_kind(row: Row, spec: Spec) -> Kind | None:
     if spec.kind.fixed:
         return spec.kind.fixed
     if spec.kind.column and (word := fields.label(row, spec.kind.column).lower()):
@@ -116,6 +121,10 @@ def _kind(row: Row, spec: Spec, answer: str, options: Sequence[ch.Choice]) -> Ki
             allowed = ", ".join(spec.kind.values)
             raise InputError(f"its {spec.kind.column} is '{word}', which is none of {allowed}")
         return spec.kind.values[word]
+    return None
+
+
+def _kind(answer: str, spec: Spec, options: Sequence[ch.Choice]) -> Kind:
     if options:
         place = ch.answer_place(answer, options, spec.options.answer)
         return "closed" if _same(answer, options[place][1]) else "choice"
@@ -185,6 +194,19 @@ def _number(
     if not tolerance >= 0:
         raise InputError(f"its tolerance '{extra['tolerance']}' is not a share such as 0.2")
     return {"tolerance": tolerance, "unit": str(extra.get("unit", ""))}
+
+
+def _parted(answer: str) -> list[str]:
+    """Return the ids of relevant cases; a list holds one a part, a text parts them by ";"."""
+    return [case.strip() for case in answer.split(";") if case.strip()]
+
+
+def _boxes(row: Row, spec: Spec) -> Any:
+    for column in spec.columns.answer:
+        found = fields.value(row, column)
+        if found is not None and found != "":
+            return found
+    raise InputError("its answer is empty; write none where there is no box")
 
 
 def _image_name(images: Sequence[str | bytes | None], files: tuple[Path, ...]) -> str:

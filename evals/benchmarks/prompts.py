@@ -8,6 +8,8 @@ DEFAULTS: dict[Kind, str] = {
     "closed": "Answer with one of: {options}.",
     "open": "Please answer the question concisely.",
     "number": "Answer with a single number {unit}.",
+    "boxes": "Answer with a box around each as [left, top, right, bottom], in pixels of the image, "
+    "which is {width} wide and {height} high; answer none if there is none.",
 }
 """Tails where a spec says nothing; after MedEvalKit's `question_formats.py`."""
 
@@ -37,4 +39,7 @@ def prompt(item: Item, spec: Spec) -> str:
     unit = str(item.extra.get("unit", ""))
     tail = tail.replace("{options}", ", ".join(item.options))
     tail = tail.replace(" {unit}", f" in {unit}" if unit else "")
+    if item.kind == "boxes":
+        width, height = item.extra["size"]
+        tail = tail.replace("{width}", str(width)).replace("{height}", str(height))
     return "\n".join([*lines, tail] if tail else lines)

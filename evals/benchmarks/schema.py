@@ -108,6 +108,19 @@ class Number(BaseModel, frozen=True, extra="forbid"):
     tolerances: dict[str, float] = Field(default_factory=dict)
 
 
+class Boxes(BaseModel, frozen=True, extra="forbid"):
+    """How the four numbers of a box are written.
+
+    Attributes:
+        form: "corners" is left, top, right, bottom; "corner-size" is left, top, width, height, as
+            in COCO.
+        unit: Pixels, or shares 0..1 of the image's width and height.
+    """
+
+    form: Literal["corners", "corner-size"] = "corners"
+    unit: Literal["pixels", "share"] = "pixels"
+
+
 class Spec(BaseModel, frozen=True, extra="forbid"):
     """A benchmark.
 
@@ -124,15 +137,17 @@ class Spec(BaseModel, frozen=True, extra="forbid"):
         default_split: Used when none is asked for; "" for all rows.
         split_column: Holds the split of each row.
         hidden: Answers that stand for "not published".
-        images, columns, options, kind, number: See there.
+        images, columns, options, kind, number, boxes: See there.
         where: Rows are kept if the column holds one of these values.
         present: Rows are kept if one of these columns is not empty.
         cut: Texts taken out of the question.
         until: The question ends before this text.
         answer_lists: An answer that spells a list, as "['8', 'eight']", holds several answers.
         image_tags: The question cites its images as "<image 1>"; only cited ones are shown.
-        ask: The question of reports and masks where no column holds it.
-        prompt: Kind to what is added below the question; "{options}" and "{unit}" are filled in.
+        ask: The question of masks, of reports that have none, and of all items where no column
+            holds it.
+        prompt: Kind to what is added below the question; "{options}", "{unit}" and, of boxes,
+            "{width}" and "{height}" are filled in.
         metric: Kind to the metric that decides.
     """
 
@@ -153,6 +168,7 @@ class Spec(BaseModel, frozen=True, extra="forbid"):
     options: Options = Options()
     kind: KindRule = KindRule()
     number: Number = Number()
+    boxes: Boxes = Boxes()
     where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     present: tuple[str, ...] = ()
     cut: tuple[str, ...] = ()

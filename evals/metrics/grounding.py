@@ -6,6 +6,7 @@ same box twice earns nothing and every box that hits nothing costs. No box where
 perfect.
 """
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,11 +14,19 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
+from overread.evals.metrics.extract import after_markers, cleaned, wrapped
 from overread.imaging.errors import InputError
 from overread.imaging.study import Mask
 
 Box = tuple[float, float, float, float]
 BOTH_EMPTY = 1.0
+
+_N = r"\s*([-+]?\d+(?:\.\d+)?)\s*"
+_FOUR = re.compile(
+    rf"[\[(]{_N},{_N},{_N},{_N}[\])]|[\[(]{_N},{_N}[\])]\s*,?\s*[\[(]{_N},{_N}[\])]"
+    rf"|^{_N}[,\s]{_N}[,\s]{_N}[,\s]{_N}$"
+)
+_NO_BOX = re.compile(r"\W*(?:none|nothing|no box(?:es)?|no findings?)\W*|\[\s*\]", re.IGNORECASE)
 
 
 def box_iou(box: Box, truth: Box) -> float:
@@ -127,6 +136,47 @@ def boxes_of(mask: Mask) -> list[Box]:
         (float(columns.start), float(rows.start), float(columns.stop), float(rows.stop))
         for rows, columns in ndimage.find_objects(labels)
     ]
+
+
+def boxes_in(text: str, size: tuple[int, int] | None = None) -> tuple[Box, ...] | None:
+    r"""Return the boxes that a text gives as its answer, None where that is not plain.
+
+    Read are "[left, top, right, bottom]", also in lists and objects of JSON, and pairs of corners
+    "(left, top), (right, bottom)"; in ``\boxed{}`` or ``<answer>``, else after the last marker
+    ("Answer: ..."), else anywhere. A text that says "none" has no box. One box without area makes
+    the text unreadable: its corners are not guessed.
+
+    Args:
+        text: Free text.
+        size: Columns and rows of the image; numbers that are all in 0..1 are shares of it.
+
+    >>> boxes_in("The nodule is at [10, 20, 30, 40] [E2]."), boxes_in("None."), boxes_in("left")
+    (((10.0, 20.0, 30.0, 40.0),), (), None)
+    """
+    inner = wrapped(text)
+    text = cleaned(text if inner is None else inner)
+    for piece in [*after_markers(text), text]:
+        if _NO_BOX.fullmatch(piece):
+            return ()
+        if groups := _FOUR.findall(piece):
+            numbers = [tuple(float(part) for part in group if part) for group in groups]
+            found = [(box[0], box[1], box[2], box[3]) for box in numbers]
+            return _scaled(found, size) if all(_is_sound(box) for box in found) else None
+    return None
+
+
+def _is_sound(box: Box) -> bool:
+    return box[0] < box[2] and box[1] < box[3]
+
+
+def _scaled(boxes: Sequence[Box], size: tuple[int, int] | None) -> tuple[Box, ...]:
+    if size is None or not all(0 <= number <= 1 for box in boxes for number in box):
+        return tuple(boxes)
+    columns, rows = size
+    return tuple(
+        (left * columns, top * rows, right * columns, bottom * rows)
+        for left, top, right, bottom in boxes
+    )
 
 
 def _array(boxes: Sequence[Box]) -> NDArray[np.float64]:

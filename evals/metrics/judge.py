@@ -10,7 +10,7 @@ from typing import Any
 import openai
 from pydantic import BaseModel, Field, ValidationError
 
-from overread.imaging.errors import OverreadError
+from overread.imaging.errors import InputError, OverreadError
 from overread.tools.fence import fence
 
 RUBRIC_VERSION = "1"
@@ -28,6 +28,23 @@ references:
 
 Reply with JSON: {"reason": one short sentence, "correct": true or false}."""
 _MOST_CHARS = 4000
+_SAMPLING: dict[str, Any] = {"temperature": 0, "seed": 0}
+
+
+def make_judge(text: str, api_key: str | None = None) -> "Judge":
+    """Return a judge from what stands on the command line.
+
+    Args:
+        text: URL#MODEL; the URL up to and including "/v1".
+        api_key: If its server wants one.
+
+    Raises:
+        InputError: It is not of that form.
+    """
+    url, _, model = text.partition("#")
+    if not url.startswith(("http://", "https://")) or not model:
+        raise InputError(f"the judge '{text}' must be URL#MODEL, with http:// or https://")
+    return Judge(url, model, api_key or "none")
 
 
 class JudgeFailed(OverreadError):
@@ -60,10 +77,15 @@ class Judge:
         self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=timeout_s)
 
     @property
-    def identity(self) -> dict[str, str]:
+    def identity(self) -> dict[str, Any]:
         """Return all that decides a verdict, as part of cache keys and of run records."""
         digest = hashlib.sha256(RUBRIC.encode()).hexdigest()[:12]
-        return {"model": self.model, "rubric": f"{RUBRIC_VERSION}@{digest}"}
+        return {
+            "url": self._url,
+            "model": self.model,
+            "rubric": f"{RUBRIC_VERSION}@{digest}",
+            **_SAMPLING,
+        }
 
     async def grade(self, question: str, references: tuple[str, ...], answer: str) -> Verdict:
         """Return whether an answer is correct, and why. An empty answer is not sent.
@@ -86,8 +108,7 @@ class Judge:
                     {"role": "system", "content": RUBRIC},
                     {"role": "user", "content": asked},
                 ],
-                temperature=0,
-                seed=0,
+                **_SAMPLING,
                 response_format={"type": "json_schema", "json_schema": schema},
             )
             content = reply.choices[0].message.content if reply.choices else None

@@ -11,6 +11,8 @@ row -0, -1, -2, ... Two rules hold throughout:
 Source: Manning, Raghavan, Schütze, Introduction to Information Retrieval, chapter 8 (2008).
 """
 
+from collections.abc import Collection, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +22,9 @@ Similarity = NDArray[np.floating]
 Relevance = NDArray[np.bool_]
 Grades = NDArray[np.integer] | NDArray[np.floating] | Relevance
 PerQuery = NDArray[np.float64]
+
+RECALL_AT = (1, 5, 10)
+NDCG_AT = 10
 
 
 def hit_rate_at(similarity: Similarity, relevant: Relevance, k: int) -> PerQuery:
@@ -123,6 +128,33 @@ def ndcg_at(similarity: Similarity, grades: Grades, k: int) -> PerQuery:
     gained = _top(similarity, gains, k) @ discounts
     best = -np.sort(-gains, axis=1)[:, :k] @ discounts
     return np.divide(gained, best, out=np.zeros_like(best), where=best > 0)
+
+
+def ranking_scores(ranking: Sequence[str], relevant: Collection[str]) -> dict[str, float]:
+    """Return the figures of one ranked list: recall at 1, 5 and 10, average precision, nDCG at 10.
+
+    Relevant cases that are not in the list count as never found, however short the list is.
+
+    Args:
+        ranking: Ids, the most similar first, each once.
+        relevant: Ids.
+
+    >>> ranking_scores(["a", "b", "c"], {"b", "z"})["map"]
+    0.25
+    """
+    known, places = set(relevant), max(RECALL_AT)
+    missing = len(known - set(ranking))
+    fill = [False] * max(0, places - len(ranking))  # so that none of the missing has a place
+    right = np.array([[case in known for case in ranking] + fill + [True] * missing])
+    ranked = -np.arange(right.shape[1], dtype=np.float64)[None]
+    listed = slice(0, right.shape[1] - missing)
+    found = float(right[:, listed].sum()) / max(len(known), 1)
+    precision = float(average_precision(ranked[:, listed], right[:, listed])[0])
+    return {
+        **{f"recall_at_{k}": float(recall_at(ranked, right, k)[0]) for k in RECALL_AT},
+        "map": precision * found,
+        f"ndcg_at_{NDCG_AT}": float(ndcg_at(ranked, right, NDCG_AT)[0]),
+    }
 
 
 def _top(similarity: Similarity, grades: Grades, k: int) -> NDArray:

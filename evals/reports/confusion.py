@@ -53,12 +53,16 @@ def confusions(records: Sequence[Record]) -> list[Confusion]:
 
 def is_closed(row: Record) -> bool:
     """Whether the question had a fixed set of answers."""
-    kind = row.slices.get("answer_type", "").lower()
-    return bool(row.reference) and (kind in CLOSED or _right(row) in _YES_NO)
+    closed = bool(row.options) or row.slices.get("answer_type", "").lower() in CLOSED
+    return bool(row.reference) and (closed or _right(row) in _YES_NO)
 
 
 def _right(row: Record) -> str:
-    text = row.reference[0].strip()
+    return _name(row.reference[0])
+
+
+def _name(option: str) -> str:
+    text = option.strip()
     return text if text.isupper() else text.lower()  # letters and acronyms keep their case
 
 
@@ -88,10 +92,16 @@ def _given(row: Record, labels: tuple[str, ...]) -> str:
         return _right(row)
     if row.abstained:
         return ABSTAINED
-    if _family(row) == "letters":
-        # The options' own words are not in a record; these stand for them.
-        options = [f"option {chr(code)}" for code in range(ord("A"), ord(max(labels)) + 1)]
-        found = choice_letter(row.answer, options)
-    else:
-        found = closed_option(row.answer, labels, row.question)
+    found = _name(row.parsed) if row.parsed is not None else _read_again(row, labels)
     return OTHER if found not in labels or found == _right(row) else found
+
+
+def _read_again(row: Record, labels: tuple[str, ...]) -> str | None:
+    """Return the option that an answer gives whose record does not say how it was read."""
+    if row.scores.get("unparsed"):
+        return None
+    if _family(row) == "letters":
+        # The options' own words are not in such a record; these stand for them.
+        options = [f"option {chr(code)}" for code in range(ord("A"), ord(max(labels)) + 1)]
+        return choice_letter(row.answer, options)
+    return closed_option(row.answer, labels, row.question)

@@ -9,6 +9,7 @@ from overread.evals.metrics.grounding import (
     Box,
     box_iou,
     box_ious,
+    boxes_in,
     boxes_of,
     iou_at,
     match,
@@ -113,3 +114,59 @@ def test_a_box_without_area_is_refused(bad: Box) -> None:
 def test_threshold_outside_is_refused(threshold: float) -> None:
     with pytest.raises(InputError, match="IoU threshold"):
         iou_at([A], [A], threshold)
+
+
+@pytest.mark.parametrize(
+    ("text", "boxes"),
+    [
+        ("[10, 20, 30, 40]", [(10, 20, 30, 40)]),
+        ("[[10,20,30,40],[1.5, 2, 3, 4]]", [(10, 20, 30, 40), (1.5, 2, 3, 4)]),
+        ('```json\n[{"bbox_2d": [10, 20, 30, 40], "label": "1 of 2"}]\n```', [(10, 20, 30, 40)]),
+        ("<box>(10,20),(30,40)</box>", [(10, 20, 30, 40)]),
+        ("<|box_start|>(10, 20), (30, 40)<|box_end|>", [(10, 20, 30, 40)]),
+        ("10, 20, 30, 40", [(10, 20, 30, 40)]),
+        ("The lesion [E2] is at [10, 20, 30, 40] [E3].", [(10, 20, 30, 40)]),
+        ("Not [1, 2, 3, 4]. Final answer: [10, 20, 30, 40]", [(10, 20, 30, 40)]),
+        (r"[1, 2, 3, 4] so \boxed{[10, 20, 30, 40]}", [(10, 20, 30, 40)]),
+        ("<think>[1, 2, 3, 4]?</think>[10, 20, 30, 40]", [(10, 20, 30, 40)]),
+        ("[-1, -2, 3, 4]", [(-1, -2, 3, 4)]),
+        ("None.", []),
+        ("Answer: none", []),
+        ("[]", []),
+        ("No findings", []),
+        ("", None),
+        ("...", None),
+        ("It is in the left lung.", None),
+        ("10, 20, 30", None),
+        ("[10, 20, 30]", None),
+        ("[1, 2, 3, 4, 5]", None),
+        ("[30, 20, 10, 40]", None),
+        ("[10, 20, 30, 40], [5, 5, 5, 9]", None),
+        ("There is none of the usual signs; see image 1.", None),
+    ],
+)
+def test_boxes_are_read_from_words_and_never_guessed(text: str, boxes: list[Box] | None) -> None:
+    assert boxes_in(text) == (None if boxes is None else tuple(boxes))
+
+
+def test_shares_are_of_the_image() -> None:
+    assert boxes_in("[0.1, 0.5, 0.2, 1.0]", (100, 40)) == ((10, 20, 20, 40),)
+    assert boxes_in("[0.1, 0.5, 0.2, 1.0]") == ((0.1, 0.5, 0.2, 1.0),)
+    assert boxes_in("[0, 0, 2, 1]", (100, 40)) == ((0, 0, 2, 1),)
+
+
+@given(
+    st.lists(st.tuples(*[st.integers(-99, 999)] * 2, *[st.integers(1, 500)] * 2), min_size=1),
+    st.sampled_from(["{}", "The answer is {}", "<answer>{}</answer>", "Boxes: {} [E1]"]),
+)
+def test_every_list_of_boxes_is_read_back(
+    drawn: list[tuple[int, int, int, int]], words: str
+) -> None:
+    boxes = [(x, y, x + width, y + height) for x, y, width, height in drawn]
+    assert boxes_in(words.format([list(box) for box in boxes])) == tuple(boxes)
+
+
+@given(st.text(alphabet="[](),.; 0123456789-abcnone\n"))
+def test_what_is_read_is_always_sound(text: str) -> None:
+    for box in boxes_in(text) or ():
+        assert box_iou(box, box) == 1

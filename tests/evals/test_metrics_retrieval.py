@@ -11,6 +11,7 @@ from overread.evals.metrics.retrieval import (
     hit_rate_at,
     ndcg_at,
     precision_at,
+    ranking_scores,
     recall_at,
     reciprocal_rank,
 )
@@ -124,3 +125,55 @@ def test_unusable_input_is_named() -> None:
         precision_at(good, right, 0)
     with pytest.raises(InputError, match="negative"):
         ndcg_at(good, np.array([[1, -1]]), 1)
+
+
+IDEAL = 1 / np.log2(np.arange(2, 12))
+
+
+@pytest.mark.parametrize(
+    ("ranking", "relevant", "recalls", "mean_precision", "ndcg"),
+    [
+        ("a", "a", (1, 1, 1), 1, 1),
+        ("ba", "a", (0, 1, 1), 1 / 2, IDEAL[1]),
+        ("abc", "ac", (1 / 2, 1, 1), (1 + 2 / 3) / 2, (1 + IDEAL[2]) / IDEAL[:2].sum()),
+        ("abc", "az", (1 / 2, 1 / 2, 1 / 2), 1 / 2, 1 / IDEAL[:2].sum()),
+        ("bc", "az", (0, 0, 0), 0, 0),
+        ("", "a", (0, 0, 0), 0, 0),
+        ("ab", "", (0, 0, 0), 0, 0),
+        ("bcdefa", "a", (0, 0, 1), 1 / 6, IDEAL[5]),
+        ("bcdefghijka", "a", (0, 0, 0), 1 / 11, 0),
+        ("b", "xyz", (0, 0, 0), 0, 0),
+    ],
+)
+def test_one_ranking_by_hand(
+    ranking: str, relevant: str, recalls: tuple[float, ...], mean_precision: float, ndcg: float
+) -> None:
+    assert ranking_scores(list(ranking), set(relevant)) == pytest.approx(
+        dict(zip(("recall_at_1", "recall_at_5", "recall_at_10"), recalls, strict=True))
+        | {"map": mean_precision, "ndcg_at_10": ndcg}
+    )
+
+
+@given(
+    st.permutations(list("abcdefghijklmnop")),
+    st.sets(st.sampled_from("abcdefghijklmnop"), min_size=1),
+)
+def test_a_whole_ranking_scores_as_its_array(ranking: list[str], relevant: set[str]) -> None:
+    right = np.array([[case in relevant for case in ranking]])
+    falling = -np.arange(len(ranking), dtype=float)[None]
+    found = ranking_scores(ranking, relevant)
+    assert found["map"] == pytest.approx(average_precision(falling, right)[0])
+    assert found["ndcg_at_10"] == pytest.approx(ndcg_score(right.astype(int), falling, k=10))
+    assert found["recall_at_5"] == pytest.approx(recall_at(falling, right, 5)[0])
+
+
+@given(
+    st.permutations(list("abcdefgh")),
+    st.sets(st.sampled_from("abcdefgh"), min_size=1),
+    st.integers(0, 8),
+)
+def test_a_shorter_ranking_never_scores_more(
+    ranking: list[str], relevant: set[str], length: int
+) -> None:
+    whole, part = ranking_scores(ranking, relevant), ranking_scores(ranking[:length], relevant)
+    assert all(part[name] <= value + 1e-12 for name, value in whole.items())

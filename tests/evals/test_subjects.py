@@ -20,18 +20,24 @@ from scripted_model import ScriptedModel
 from overread.agent import Assistant
 from overread.agent.chat_api import create_app
 from overread.agent.config import Config
+from overread.agent.resources import Resources
 from overread.agent.sessions import remembered
 from overread.evals.items import Item, Kind
 from overread.evals.marking import mark
+from overread.evals.metrics.grounding import boxes_of
 from overread.evals.subjects.agent import AgentSubject, ablated
 from overread.evals.subjects.base import Reply, Subject
 from overread.evals.subjects.factory import Items, ablations, code_hash, make_subject
 from overread.evals.subjects.majority import MajoritySubject
 from overread.evals.subjects.neighbours import NeighbourSubject
+from overread.evals.subjects.pictures import load_images
 from overread.evals.subjects.pools import Pool
 from overread.imaging.errors import ConfigError, InputError
 from overread.imaging.phantoms import generate, write
-from overread.index.embedder import Vectors
+from overread.imaging.render import for_planner
+from overread.index.embedder import Vectors, load_embedder
+from overread.index.ingest import build_index
+from overread.index.store import CaseIndex
 from overread.tools.registry import tool_names
 
 MakeItems = Callable[[int], list[Item]]
@@ -266,6 +272,31 @@ def test_the_nearest_images_vote_and_never_the_item_or_its_patient(tmp_path: Pat
         ask(knn, question(10, "left"))
 
 
+def a_case(folder: Path, number: int, colour: tuple[int, int, int], patient: str = "") -> Item:
+    """A query of retrieval about a coloured picture; its study is s<number>."""
+    item = replace(coloured(folder, number, colour, "s1"), kind="retrieval")
+    return replace(item, cluster=patient or f"p{number}", extra={"study": f"s{number}"})
+
+
+def test_the_nearest_cases_are_ranked_and_never_the_query_s_own_study_or_patient(
+    tmp_path: Path,
+) -> None:
+    query = a_case(tmp_path, 0, (250, 5, 5))
+    items = [
+        query,
+        a_case(tmp_path, 1, (5, 250, 5)),
+        a_case(tmp_path, 2, (230, 60, 5)),
+        a_case(tmp_path, 3, (250, 5, 5), patient="p0"),
+        replace(a_case(tmp_path, 4, (250, 5, 5)), extra={"study": "s0"}),
+        replace(a_case(tmp_path, 5, (240, 0, 0)), extra={"study": "s2"}),
+        question(6, "s1"),
+    ]
+    reply = ask(NeighbourSubject(Pool(items, "leave-one-out"), MeanColour()), query)
+    assert reply.ranking == ("s2", "s1")
+    with pytest.raises(InputError, match="knows no case but the item's own"):
+        ask(NeighbourSubject(Pool([query, items[3]], "leave-one-out"), MeanColour()), query)
+
+
 def test_ablations_of_the_agent() -> None:
     assert ablations("agent", ["tools", "verify", "tools"]) == [
         "agent", "agent/no-tools", "agent/no-verify",
@@ -321,6 +352,68 @@ def test_the_agent_is_asked_with_its_tools_and_its_evidence_is_kept(
     assert remembered(data_dir, "s-") == []
     scores = mark(item, reply).values
     assert (scores["accuracy"], scores["hallucination"], scores["citation_recall"]) == (1, 0, 1)
+
+
+def test_the_agent_points_with_the_masks_that_it_cites(
+    model: ScriptedModel, data_dir: Path, tmp_path: Path
+) -> None:
+    phantom = generate("chest-xray", 61881)
+    truth = boxes_of(phantom.masks["heart"])
+    extra = {"boxes": truth, "size": phantom.masks["heart"].shape[::-1]}
+    item = Item("b", "Where is the heart?", (write(phantom, tmp_path),), (str(truth),), "boxes",
+                extra=extra)  # fmt: skip
+    config = Config(data_dir=data_dir, planner={"base_url": model.url})
+    call = {"tool": "segment", "arguments": {"image": 1, "target": "heart"}}
+    for answer, least in (
+        ("The heart is seen [E2].", 0.5),
+        ("There is not enough evidence.", None),
+    ):
+        final = {"why": "found", "answer": answer}
+        model.say = steps({"why": "look", "calls": [call]}, final, final)
+        reply = ask(AgentSubject(config, {}), item, item.question)
+        values = mark(item, reply).values
+        if least is None:
+            assert reply.boxes is None
+            assert (values["mean_iou"], values["unparsed"]) == (0, 1)
+        else:
+            assert values["mean_iou"] > least and values["unparsed"] == 0
+
+
+def test_the_agent_ranks_the_cases_that_it_cites_under_the_benchmark_s_ids(
+    model: ScriptedModel, data_dir: Path, tmp_path: Path
+) -> None:
+    """The index holds another image of the query's own study, and another study of its patient."""
+    config = Config(data_dir=data_dir, planner={"base_url": model.url})
+    pictures = []
+    for number, visit in ((0, 0), (0, 1), (1, 0), (2, 0), (3, 0), (4, 0)):
+        path = write(generate("chest-xray", number, visit=visit), tmp_path / f"{number} {visit}")
+        (image,) = load_images(replace(question(0, ""), images=(path,)))
+        pictures.append(tmp_path / f"{len(pictures)}.png")
+        for_planner(image, 256).save(pictures[-1])
+    rows = [
+        {"path": str(picture), "study_id": f"study {n}", "patient_id": f"patient {max(n, 1)}"}
+        for n, picture in enumerate(pictures[1:])
+    ]
+    manifest = tmp_path / "cases.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    resources = Resources(config)
+    embedder = load_embedder(config.index.embedder)
+    index = CaseIndex.open(resources.index_place, embedder, create=True)
+    build_index(manifest, index, resources.archive, resources.pseudonymiser)
+    item = Item("r", "Find similar cases.", (pictures[0],), ("study 3", "study 4"), "retrieval",
+                cluster="patient 1", extra={"study": "study 0"})  # fmt: skip
+    call = {"tool": "find_similar_cases", "arguments": {"image": 1}}
+    final = {"why": "found", "answer": "Similar cases were found [E2]."}
+    model.say = steps({"why": "look", "calls": [call]}, final, final)
+    reply = ask(AgentSubject(config, {}), item, item.question)
+    shown = {entry["tool"]: entry for entry in reply.evidence}["find_similar_cases"]["values"]
+    pseudonym = resources.pseudonymiser.study
+    own = {pseudonym("study 0"), pseudonym("study 1")}
+    assert own <= {str(value).split(" ")[0] for value in shown.values()}, "the tool cannot know"
+    # Study 2 is not among the accepted answers, so it keeps its name in the index.
+    assert set(reply.ranking or ()) == {"study 3", "study 4", pseudonym("study 2")}
+    values = mark(item, reply).values
+    assert values["recall_at_5"] == 1 and values["map"] > 0.5
 
 
 def test_the_agents_chat_endpoint_gives_the_same_reply_as_its_python_api(

@@ -96,6 +96,30 @@ def test_the_table_says_what_failed(
     assert "Traceback" not in done.stderr
 
 
+def test_the_judge_is_told_with_what_it_could_not_judge(
+    run: Run, model: ScriptedModel, tmp_path: Path
+) -> None:
+    verdict = '{"reason": "A synonym.", "correct": true}'
+    judge = ScriptedModel(say=lambda words: 400 if "Which?" in words else verdict)
+    table = tmp_path / "open.jsonl"
+    rows = [("What?", "a cyst"), ("Which?", "a mass")]
+    table.write_text("".join(
+        json.dumps({"id": question, "question": question, "answer": answer, "image": []}) + "\n"
+        for question, answer in rows
+    ))  # fmt: skip
+    asked = ["--subject", subject(model), "--judge", f"{judge.url}#wise"]
+    done = evaluate(run, table, *asked, "--out", tmp_path / "runs", "--json")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)
+    assert row["judge"] == {"model": "wise", "judged": 1, "failed": 1, "mean": 1.0}
+    shown = evaluate(run, table, *asked, "--out", tmp_path / "again")
+    judge.stop()
+    assert "1 answers judged by wise, 100.0 % right" in shown.stdout
+    assert "1 not judged" in shown.stderr and "gave no reply" in shown.stderr
+    refused = evaluate(run, table, "--subject", subject(model), "--judge", "wise")
+    assert refused.returncode == 2 and "must be URL#MODEL" in refused.stderr
+
+
 def test_items_of_the_training_manifest_are_refused(
     run: Run, model: ScriptedModel, table: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -127,6 +128,13 @@ def run(
     patience: Annotated[
         float, typer.Option(min=0, help="Seconds that a server may be away before the run stops.")
     ] = 600.0,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL#MODEL",
+            help="Have a model behind an OpenAI-compatible endpoint judge open answers, too.",
+        ),
+    ] = None,
     profile: Profile = None,
     base_url: BaseUrl = None,
     no_start: NoStart = False,
@@ -163,6 +171,7 @@ def run(
         training_manifest=training_manifest,
         allow_contaminated=allow_contaminated,
         patience_s=patience,
+        judge=judge,
     )
     config = config_from(profile=profile, base_url=base_url)
     bar = Bar()
@@ -212,6 +221,22 @@ def _summary(run: "Run") -> dict[str, Any]:
         "low": found.low if has_interval else None,
         "high": found.high if has_interval else None,
         "contaminated": run.spec.contaminated,
+        "judge": _judged(run),
+    }
+
+
+def _judged(run: "Run") -> dict[str, Any] | None:
+    """Return what the judge of a run said; answers that it could not judge are counted apart."""
+    from overread.evals.judging import JUDGE
+
+    if run.spec.judge is None:
+        return None
+    said = [record.scores[JUDGE] for record in run.records if JUDGE in record.scores]
+    return {
+        "model": run.spec.judge["model"],
+        "judged": len(said),
+        "failed": sum(JUDGE in record.failed_scores for record in run.records),
+        "mean": sum(said) / len(said) if said else None,
     }
 
 
@@ -235,19 +260,32 @@ def _table(summaries: list[dict[str, Any]]) -> Table:
 
 
 def _print_notes(run: "Run") -> None:
-    """Tell what a reader of the table must know: failures and contamination."""
+    """Tell what a reader of the table must know: failures, the judge, contamination."""
     from overread.evals.reports.cases import reasons
 
     for reason, number in reasons(run.records)[:SHOWN_REASONS]:
-        # A server's words may be among it; a terminal would obey control characters.
-        plain = "".join(letter for letter in reason if letter.isprintable())
-        err.print(
-            f"[yellow]{escape(run.spec.subject)}: {number} failed[/] {escape(plain)}",
-            soft_wrap=True,
-        )
+        _warn(run, f"{number} failed", reason)
+    if judged := _judged(run):
+        right = "" if judged["mean"] is None else f", {100 * judged['mean']:.1f} % right"
+        line = f"{run.spec.subject}: {judged['judged']} answers judged by {judged['model']}{right}"
+        out.print(_plain(line), soft_wrap=True, markup=False)
+    unjudged = Counter(reason for record in run.records for reason in record.failed_scores.values())
+    for reason, number in unjudged.most_common(SHOWN_REASONS):
+        _warn(run, f"{number} not judged", reason)
     if run.spec.contaminated:
         err.print(
             f"[red]{escape(run.spec.subject)}: {run.spec.contaminated} of {run.spec.items} items "
             "are in its training manifest[/]",
             soft_wrap=True,
         )
+
+
+def _warn(run: "Run", what: str, reason: str) -> None:
+    err.print(
+        f"[yellow]{escape(run.spec.subject)}: {what}[/] {escape(_plain(reason))}", soft_wrap=True
+    )
+
+
+def _plain(text: str) -> str:
+    """A server's words may be among it; a terminal would obey control characters."""
+    return "".join(letter for letter in text if letter.isprintable())

@@ -260,6 +260,10 @@ def test_without_confidence_the_draw_follows_the_seed_alone():
         ("B", "The answer is A.", 0, {}, "A"),
         ("B", "A nodule is seen.", 0, {}, "other answer"),
         ("left", "On the right.", 0, {}, "right"),
+        # What the scorer read counts, however the answer reads to us.
+        ("B", "It is the mass.", 0, {"parsed": "A", "options": ("mass", "cyst")}, "A"),
+        ("left", "dextra", 0, {"parsed": "Right", "options": ("Left", "Right")}, "right"),
+        ("left", "On the right.", 0, {"scores": {"accuracy": 0, "unparsed": 1}}, "other answer"),
     ],
 )
 def test_an_answer_is_counted_under_the_option_it_gives(right, answer, score, more, given):
@@ -275,6 +279,15 @@ def test_an_answer_is_counted_under_the_option_it_gives(right, answer, score, mo
     assert row[given] == 1
     assert sum(row.values()) == 1
     assert matrix.n == 2
+
+
+def test_a_question_with_options_is_closed_whatever_its_slices_say():
+    rows = [
+        answered(letter, 1, reference=(letter,), options=("cyst", "mass"), parsed=letter)
+        for letter in "AB"
+    ]
+    (matrix,) = confusions(rows)
+    assert (matrix.family, matrix.counts) == ("letters", ((1, 0), (0, 1)))
 
 
 def test_open_questions_have_no_confusion():
