@@ -102,6 +102,7 @@ class Pair(BaseModel, frozen=True, extra="forbid"):
         chosen, rejected: The replies.
         rejected_images: What the rejected reply saw, where it is not `images`.
         noise: How those were made.
+        task: As of an `Example`.
     """
 
     id: str

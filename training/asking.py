@@ -1,0 +1,168 @@
+"""Ask a model for replies: the served planner, any OpenAI-compatible endpoint, or one in this process."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import PIL.Image
+
+from overread.agent.config import Config
+from overread.agent.planner import Planner
+from overread.agent.profiles import Profile, load_profile
+from overread.agent.prompts import Message
+from overread.agent.steps import step_schema
+from overread.agent.threads import in_thread
+from overread.imaging.errors import ConfigError
+from overread.imaging.render import data_url
+
+LONGEST = 160
+"""Tokens of a reply at most; answers are short, and a reply without an end is worth nothing."""
+
+
+class Asker(Protocol):
+    """A model that replies greedily.
+
+    Attributes:
+        name: Which model, for journals and reports.
+    """
+
+    name: str
+
+    async def reply(
+        self, messages: Sequence[Message], pictures: Sequence[PIL.Image.Image], as_step: bool
+    ) -> str:
+        """Return the reply to messages whose image parts stand for the pictures, in order.
+
+        Args:
+            messages: Ending with the user's.
+            pictures: One an image part.
+            as_step: Whether the reply is to be an answering step of the agent.
+
+        Raises:
+            PlannerUnavailable: A server gave no reply.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let connections go."""
+        ...
+
+
+class EndpointAsker:
+    """Asks through the planner's own client; an agent's step is constrained as it is when served."""
+
+    def __init__(self, config: Config, profile: Profile) -> None:
+        """Prepare the client; nothing is sent yet."""
+        self.name = f"{config.planner.url}#{profile.request_model}"
+        self._planner = Planner(config.planner, profile)
+
+    async def reply(
+        self, messages: Sequence[Message], pictures: Sequence[PIL.Image.Image], as_step: bool
+    ) -> str:
+        """As `Asker.reply`."""
+        told = await in_thread(lambda: _with_urls(messages, pictures))
+        if as_step and self._planner.profile.tool_calls == "schema":
+            reply, _ = await self._planner.step(told, step_schema((), must_answer=True))
+        else:
+            reply, _ = await self._planner.write(told, LONGEST)
+        return reply
+
+    async def close(self) -> None:
+        """As `Asker.close`."""
+        await self._planner.close()
+
+
+class ProcessAsker:
+    """Asks a transformers model in this process, one question at a time."""
+
+    def __init__(self, name: str, model: Any, processor: Any, longest: int = LONGEST) -> None:
+        """Take a model ready for greedy decoding and its processor."""
+        self.name = name
+        self._model, self._processor, self._longest = model, processor, longest
+        self._lock = threading.Lock()
+
+    async def reply(
+        self, messages: Sequence[Message], pictures: Sequence[PIL.Image.Image], as_step: bool
+    ) -> str:
+        """As `Asker.reply`; a step is not constrained here."""
+
+        def work() -> str:
+            with self._lock:
+                return self._generate(messages, pictures)
+
+        return await in_thread(work)
+
+    async def close(self) -> None:
+        """As `Asker.close`."""
+
+    def _generate(self, messages: Sequence[Message], pictures: Sequence[PIL.Image.Image]) -> str:
+        import torch
+
+        from overread.training.greedy import Prompt, encode
+
+        inputs = encode(self._processor, Prompt(list(messages), list(pictures)))
+        inputs = inputs.to(self._model.device)
+        if "pixel_values" in inputs:
+            inputs["pixel_values"] = inputs["pixel_values"].to(self._model.dtype)
+        with torch.inference_mode():
+            out = self._model.generate(**inputs, max_new_tokens=self._longest, do_sample=False)
+        new = out[0, inputs["input_ids"].shape[1] :]
+        return str(self._processor.decode(new, skip_special_tokens=True)).strip()
+
+
+def make_asker(
+    text: str, config: Config, start: Callable[[Config], object] | None = None
+) -> tuple[Asker, Profile]:
+    """Return a model to ask, and the profile whose prompts it reads.
+
+    Args:
+        text: "URL#MODEL", "local:FOLDER" (a transformers model or a finished training run), else
+            the name or file of a planner profile.
+        config: Of the planner.
+        start: Makes sure that a profile's server answers; None where it does already.
+
+    Raises:
+        ConfigError: There is no such profile, or no model in the folder.
+        PlannerUnavailable: The server did not start.
+    """
+    if text.startswith("local:"):
+        folder = Path(text.removeprefix("local:")).expanduser()
+        return ProcessAsker(text, *_load(folder)), load_profile(config.planner.profile)
+    url, mark, model = text.partition("#")
+    if mark:
+        profile = load_profile(config.planner.profile)
+        profile = profile.model_copy(update={"served_name": model, "adapter": None})
+        planner = config.planner.model_copy(update={"base_url": url})
+        return EndpointAsker(config.model_copy(update={"planner": planner}), profile), profile
+    planner = config.planner.model_copy(update={"profile": text})
+    chosen = config.model_copy(update={"planner": planner})
+    profile = load_profile(text)
+    if start is not None:
+        start(chosen)
+    return EndpointAsker(chosen, profile), profile
+
+
+def _load(folder: Path) -> tuple[Any, Any]:
+    from overread.training.trained import find, load
+
+    if not folder.is_dir():
+        raise ConfigError(f"there is no model folder {folder}")
+    return load(find(folder))
+
+
+def _with_urls(messages: Sequence[Message], pictures: Sequence[PIL.Image.Image]) -> list[Message]:
+    """Return messages in which each image part carries its picture as a `data:` URL."""
+    waiting = iter(pictures)
+    told: list[Message] = []
+    for message in messages:
+        content = message["content"]
+        if not isinstance(content, str):
+            content = [
+                part
+                if part["type"] == "text"
+                else {"type": "image_url", "image_url": {"url": data_url(next(waiting))}}
+                for part in content
+            ]
+        told.append({**message, "content": content})
+    return told
