@@ -128,8 +128,9 @@ def environment(
     """Return the environment of the server. What the user has set wins.
 
     On a CPU threads are not bound to cores, and the worker lives in the scheduler's process: of two
-    processes the scheduler's would spin on a core of its own while it waits for the other, which on
-    two cores nearly halves the speed and starves every other program.
+    processes the scheduler's would spin on a core of its own while it waits for the other. One core
+    is left to the tools and the app: threads of a matrix product wait for the slowest, so that one
+    busy program would hold up all of them.
     """
     wanted = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     if Path(model).is_dir():
@@ -139,7 +140,7 @@ def environment(
         wanted |= {
             "VLLM_CPU_KVCACHE_SPACE": str(profile.kv_cache_gib),
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-            "OMP_NUM_THREADS": str(cores),
+            "OMP_NUM_THREADS": str(max(1, cores - 1)),
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         }
     if config.planner.api_key:
