@@ -136,7 +136,7 @@ def run_all(
             contaminated.
         PlannerUnavailable: A server is away; what was recorded is kept.
     """
-    judge = judge_of(request, config)
+    judge = judge_of(request)
     loaded = load_benchmark(request, config)
     if judge is None and JUDGE in loaded.metrics.values():
         raise InputError(f"a judge decides in {request.benchmark}; add --judge URL#MODEL")
@@ -185,9 +185,7 @@ def slug(subject: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", subject).strip("-.")
 
 
-def spec_of(
-    request: Request, config: Config, loaded: Loaded, subject: Subject, marked: "Marked"
-) -> RunSpec:
+def spec_of(request: Request, loaded: Loaded, subject: Subject, marked: "Marked") -> RunSpec:
     """Return what is noted of a run."""
     return RunSpec(
         benchmark=request.benchmark,
@@ -199,7 +197,7 @@ def spec_of(
         subject=subject.name,
         identity=dict(subject.identity),
         items=len(loaded.items) + len(loaded.left_out),
-        judge=judge.identity if (judge := judge_of(request, config)) else None,
+        judge=judge.identity if (judge := judge_of(request)) else None,
         contaminated=marked.contaminated,
         manifests=marked.manifests,
         **surroundings(),
@@ -216,13 +214,13 @@ def _replies(config: Config) -> Path:
     return config.data / "evals" / "replies"
 
 
-def judge_of(request: Request, config: Config) -> Judge | None:
+def judge_of(request: Request) -> Judge | None:
     """Return the judge of a request, if it names one.
 
     Raises:
         InputError: It is not of the form URL#MODEL.
     """
-    return make_judge(request.judge, config.planner.api_key) if request.judge else None
+    return make_judge(request.judge) if request.judge else None
 
 
 def judging_of(request: Request, config: Config) -> Judging | None:
@@ -231,7 +229,7 @@ def judging_of(request: Request, config: Config) -> Judging | None:
     Raises:
         InputError: As `judge_of`.
     """
-    judge = judge_of(request, config)
+    judge = judge_of(request)
     if judge is None:
         return None
     kept = None if request.fresh else Kept(_replies(config))
@@ -266,7 +264,7 @@ def _run_one(
 ) -> Run:
     items = Items(loaded.items, loaded.train)
     subject = make_subject(text, config, items, concurrency=request.concurrency, start=start)
-    spec = spec_of(request, config, loaded, subject, marked)
+    spec = spec_of(request, loaded, subject, marked)
     common: dict[str, Any] = {
         "on_start": lambda done: watch.started(text, done, spec.items * spec.epochs),
         "on_record": watch.recorded,
@@ -278,6 +276,7 @@ def _run_one(
     return evaluate(
         spec, loaded.items, loaded.prompts, subject, folder,
         resume=request.resume, concurrency=request.concurrency, cache=cache_of(request, config),
-        judging=judging_of(request, config), patience_s=request.patience_s, left_out=loaded.left_out, metrics=loaded.metrics,
+        judging=judging_of(request, config), patience_s=request.patience_s,
+        left_out=loaded.left_out, metrics=loaded.metrics,
         **common,
     )  # fmt: skip

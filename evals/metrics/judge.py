@@ -5,6 +5,7 @@ answer. A judge's number is comparable only under the same model and rubric: `id
 """
 
 import hashlib
+import os
 from typing import Any
 
 import openai
@@ -12,6 +13,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 from overread.imaging.errors import InputError, OverreadError
 from overread.tools.fence import fence
+
+API_KEY = "OVERREAD_JUDGE_KEY"
+"""Of the environment: the key of the judge's server, which is not the planner's to know."""
 
 RUBRIC_VERSION = "1"
 RUBRIC = """You mark answers to questions about medical images. You get a question, the accepted \
@@ -31,12 +35,11 @@ _MOST_CHARS = 4000
 _SAMPLING: dict[str, Any] = {"temperature": 0, "seed": 0}
 
 
-def make_judge(text: str, api_key: str | None = None) -> "Judge":
-    """Return a judge from what stands on the command line.
+def make_judge(text: str) -> "Judge":
+    """Return a judge from what stands on the command line, with the key in `API_KEY`.
 
     Args:
         text: URL#MODEL; the URL up to and including "/v1".
-        api_key: If its server wants one.
 
     Raises:
         InputError: It is not of that form.
@@ -44,7 +47,7 @@ def make_judge(text: str, api_key: str | None = None) -> "Judge":
     url, _, model = text.partition("#")
     if not url.startswith(("http://", "https://")) or not model:
         raise InputError(f"the judge '{text}' must be URL#MODEL, with http:// or https://")
-    return Judge(url, model, api_key or "none")
+    return Judge(url, model, os.environ.get(API_KEY) or "none")
 
 
 class JudgeFailed(OverreadError):
@@ -64,7 +67,7 @@ class Judge:
     def __init__(
         self, base_url: str, model: str, api_key: str = "none", timeout_s: float = 120.0
     ) -> None:
-        """Prepare the client; nothing is sent yet.
+        """Prepare; nothing is sent yet.
 
         Args:
             base_url: Up to and including "/v1".
@@ -74,7 +77,8 @@ class Judge:
         """
         self.model = model
         self._url = base_url
-        self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=timeout_s)
+        self._key, self._timeout_s = api_key, timeout_s
+        self._client: openai.AsyncOpenAI | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -102,7 +106,7 @@ class Judge:
         )
         schema: Any = {"name": "verdict", "schema": Verdict.model_json_schema(), "strict": True}
         try:
-            reply = await self._client.chat.completions.create(
+            reply = await self._open().chat.completions.create(
                 model=self.model,
                 messages=[
                     {"role": "system", "content": RUBRIC},
@@ -123,4 +127,13 @@ class Judge:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    def _open(self) -> openai.AsyncOpenAI:
+        if self._client is None:
+            self._client = openai.AsyncOpenAI(
+                base_url=self._url, api_key=self._key, timeout=self._timeout_s
+            )
+        return self._client

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from overread.evals.metrics.judge import RUBRIC, Judge, JudgeFailed
+from overread.agent.config import load_config
+from overread.evals.metrics.judge import API_KEY, RUBRIC, Judge, JudgeFailed, make_judge
 
 
 class ScriptedJudge:
@@ -17,6 +18,7 @@ class ScriptedJudge:
     def __init__(self) -> None:
         self.replies: list[str | int] = []
         self.requests: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -33,6 +35,7 @@ class ScriptedJudge:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 judge.requests.append(json.loads(body))
+                judge.keys.append(self.headers["Authorization"])
                 reply = judge.replies.pop(0)
                 message = {"role": "assistant", "content": reply}
                 choice = {"index": 0, "finish_reason": "stop", "message": message}
@@ -131,7 +134,24 @@ async def test_empty_answer_is_wrong_without_asking(server: ScriptedJudge) -> No
     assert server.requests == []
 
 
+async def test_the_judge_s_own_key_is_sent_and_no_other(
+    server: ScriptedJudge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OVERREAD_PLANNER__API_KEY", "planner-key")
+    for key in (None, "judge-key"):
+        if key is not None:
+            monkeypatch.setenv(API_KEY, key)
+        assert load_config().planner.api_key == "planner-key"
+        server.replies = ['{"reason": "Yes.", "correct": true}']
+        judge = make_judge(f"{server.url}#m")
+        assert (await judge.grade("?", ("left",), "left")).correct
+        await judge.close()
+        assert "key" not in str(judge.identity)
+    assert server.keys == ["Bearer none", "Bearer judge-key"]
+
+
 def test_identity_names_model_and_rubric() -> None:
     identity = Judge("http://127.0.0.1:1/v1", "m").identity
-    assert identity["model"] == "m"
+    assert identity["model"] == "m" and identity["url"] == "http://127.0.0.1:1/v1"
+    assert (identity["temperature"], identity["seed"]) == (0, 0)
     assert identity["rubric"].startswith("1@")
