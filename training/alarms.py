@@ -1,9 +1,9 @@
 """Alarms of a GRPO run: what pays without being right, length that drifts, entropy that collapses.
 
-Two kinds. Probes are written before the run: known tricks, scored by the very reward that will
-train; a trick that pays as well as the baseline's median answer would be learned, so the run does
-not start. Watches look at what the policy writes and how its entropy and length go on, warn, and
-stop the run when it stays so; the last good checkpoint is kept.
+Two kinds. Probes come before the run: known tricks, scored by the very reward that will train. One
+that pays more than the baseline's own answers would be learned, so the run does not start. The watch
+looks at what the policy writes and how its entropy and length go on; it warns, and stops the run
+when it stays so. The last checkpoint is kept.
 """
 
 import logging
@@ -16,7 +16,6 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from overread.agent.ledger import CITATION
-from overread.imaging.errors import InputError
 from overread.training.examples import Example
 from overread.training.rewards.reference import question_of
 from overread.training.rewards.session import SessionRecord
@@ -74,40 +73,43 @@ TRICKS = (
 
 
 def probe(
-    reward: Callable[[str, Example], float], examples: Sequence[Example], tricks: Sequence[Trick]
-) -> dict[str, float]:
-    """Return the mean reward of each trick over the examples that it is tried on.
+    reward: Callable[[str, Example], float], examples: Sequence[Example]
+) -> dict[str, dict[str, float]]:
+    """Return what each trick is paid on the mean, by kind of example ("dataset/task") and trick.
 
     Args:
-        reward: What the trainer pays for a completion, all parts together.
+        reward: Of a completion, raw, so that it compares with the baseline's mean.
         examples: Of the mix.
-        tricks: Those without an example are left out.
     """
-    paid: dict[str, float] = {}
-    for trick in tricks:
-        tried = [one for one in examples if trick.tasks is None or one.task in trick.tasks]
-        if tried:
-            paid[trick.name] = fmean(reward(_completion(trick, one), one) for one in tried)
-    return paid
+    kinds: dict[str, list[Example]] = {}
+    for example in examples:
+        kinds.setdefault(f"{example.dataset}/{example.task}", []).append(example)
+    return {
+        kind: {
+            trick.name: fmean(reward(_completion(trick, one), one) for one in some)
+            for trick in TRICKS
+            if trick.tasks is None or some[0].task in trick.tasks
+        }
+        for kind, some in kinds.items()
+    }
 
 
-def refuse_paying_tricks(paid: Mapping[str, float], limit: float) -> None:
-    """Stop a run before it starts if a trick pays.
+def paying_tricks(
+    paid: Mapping[str, Mapping[str, float]], honest: Mapping[str, float]
+) -> list[str]:
+    """Return a sentence for each trick that pays more than the baseline's answers do.
 
     Args:
-        paid: By trick, as of `probe`.
-        limit: What an honest answer of the baseline pays.
-
-    Raises:
-        InputError: A trick pays that much.
+        paid: As of `probe`.
+        honest: The baseline's mean reward by kind; kinds that it does not name are left out.
     """
-    bad = {name: value for name, value in paid.items() if value >= limit}
-    if bad:
-        told = ", ".join(f"'{name}' earns {value:.2f}" for name, value in bad.items())
-        raise InputError(
-            f"the reward can be had without looking: {told}, an ordinary answer {limit:.2f}; change "
-            "the mix (a task whose answer is nearly always the same?) or its rewards"
-        )
+    return [
+        f"'{name}' earns {value:.3f} on {kind}, where the baseline earns {honest[kind]:.3f}"
+        for kind, tricks in paid.items()
+        if kind in honest
+        for name, value in tricks.items()
+        if value > honest[kind]
+    ]
 
 
 def _completion(trick: Trick, example: Example) -> str:

@@ -4,8 +4,7 @@ from typing import Any
 import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from overread.imaging.errors import InputError
-from overread.training.alarms import TRICKS, Limits, Watch, probe, refuse_paying_tricks
+from overread.training.alarms import Limits, Watch, paying_tricks, probe
 from overread.training.examples import Example
 from overread.training.rewards.registry import REWARDS
 
@@ -97,23 +96,27 @@ def test_a_passing_alarm_does_not_stop(tmp_path: Any) -> None:
     assert watch.sounded == {"entropy collapse": 7}
 
 
-def test_tricks_do_not_pay_under_the_real_rewards() -> None:
-    tasks = [example(answer="yes"), example(answer="no"), example("tool_use", "yes")]
-    paid = probe(lambda text, one: REWARDS[one.task](text, one), tasks, TRICKS)
-    assert paid["empty answer"] == 0.0
-    # "Yes" is right in one of two closed questions, and an agent's bare yes has no evidence. The
-    # question's own words say that the nodule is there: the metric reads them as a yes.
-    assert paid["always yes"] == paid["copied prompt"] == pytest.approx(1 / 3)
-    refuse_paying_tricks(paid, 0.5)
+def pay(text: str, one: Example) -> float:
+    return REWARDS[one.task](text, one)
 
 
-def test_a_mix_in_which_yes_always_pays_is_refused() -> None:
-    paid = probe(lambda text, one: REWARDS[one.task](text, one), [example()] * 4, TRICKS)
-    with pytest.raises(InputError, match=r"'always yes' earns 1\.00"):
-        refuse_paying_tricks(paid, 0.5)
+def test_tricks_pay_less_than_a_baseline_under_the_real_rewards() -> None:
+    paid = probe(pay, [*HALF, example("tool_use", "yes")])
+    assert paid["set/closed"]["empty answer"] == 0.0
+    # "Yes" is right in one of two. The question's own words say that the nodule is there, and the
+    # metric reads them as a yes.
+    assert paid["set/closed"]["always yes"] == paid["set/closed"]["copied prompt"] == 0.5
+    # An agent's bare yes has no evidence.
+    assert set(paid["set/tool_use"].values()) == {0.0}
+    assert not paying_tricks(paid, {"set/closed": 0.8, "set/tool_use": 0.3})
 
 
-def test_tricks_without_an_example_are_left_out() -> None:
-    report = example("report", "Left effusion.")
-    paid = probe(lambda text, one: REWARDS[one.task](text, one), [report], TRICKS)
-    assert "always yes" not in paid
+def test_a_mix_in_which_yes_pays_is_named() -> None:
+    told = paying_tricks(probe(pay, [example()] * 4), {"set/closed": 0.8})
+    assert "'always yes' earns 1.000 on set/closed, where the baseline earns 0.800" in told
+
+
+def test_tricks_are_tried_where_they_belong() -> None:
+    paid = probe(pay, [example("report", "Left effusion.")])
+    assert "always yes" not in paid["set/report"]
+    assert not paying_tricks(paid, {})
