@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from overread.evals.reports.confusion import Confusion, confusions
 from overread.evals.reports.document import Document, RunCard, Section
 from overread.evals.reports.drawing import plots
+from overread.evals.reports.fairness import fairness_views
 from overread.evals.reports.labels import Labelled, command_line
 from overread.evals.reports.numbers import METHOD, Numbers
 from overread.evals.reports.tables import main_table, metrics_table, pairs_table, slice_tables
@@ -44,7 +45,11 @@ def _section(
     anchor: str, benchmark: str, runs: Sequence[Labelled], numbers: Numbers, thumbnails: Thumbnails
 ) -> Section:
     own = [run for run in runs if run.benchmark == benchmark]
-    rows = [row for row in numbers.rows if row.benchmark == benchmark]
+    gaps = [row for row in numbers.gaps if row.benchmark == benchmark]
+    attributes = {row.gaps.attribute for row in gaps}
+    rows = [
+        row for row in numbers.rows if row.benchmark == benchmark and row.slice not in attributes
+    ]
     worst = [worst_cases(run, thumbnails) for run in own]
     failures = [failed_cases(run, thumbnails) for run in own]
     return Section(
@@ -52,6 +57,7 @@ def _section(
         title=benchmark,
         pairs=pairs_table([pair for pair in numbers.pairs if pair.benchmark == benchmark]),
         plots=tuple(plots([row for row in rows if not row.metric], own, anchor)),
+        fairness=tuple(fairness_views(gaps, anchor)),
         slices=tuple(slice_tables(rows)),
         metrics=metrics_table(rows),
         confusions=tuple(pair for run in own for pair in _confusions(run)),

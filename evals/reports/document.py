@@ -8,6 +8,11 @@ from overread.evals.reports.confusion import Confusion
 from overread.evals.reports.thumbnails import Thumbnail
 
 RESEARCH = "Research prototype, not a medical device."
+FAIRNESS = "Fairness: are some groups served worse?"
+FAIRNESS_NOTE = (
+    "A gap whose interval holds 0 may be chance. Could show: a true difference of the group to all "
+    "other items below this would be missed more often than one time in five."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +88,24 @@ class RunCard:
 
 
 @dataclass(frozen=True, slots=True)
+class Fairness:
+    """The groups of one attribute beside each other, and what cannot be told of them."""
+
+    attribute: str
+    table: Table
+    plot: Plot | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
-    """One benchmark. `id` is its anchor in the page."""
+    """One benchmark. `id` is its anchor in the page; groups in `fairness` are not in `slices`."""
 
     id: str
     title: str
     pairs: Table
     plots: tuple[Plot, ...]
+    fairness: tuple[Fairness, ...]
     slices: tuple[Table, ...]
     metrics: Table
     confusions: tuple[tuple[str, Confusion], ...]

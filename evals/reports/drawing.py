@@ -17,6 +17,7 @@ from overread.evals.reports.numbers import Row
 from overread.evals.reports.plots import Curve, Point, by_group
 from overread.evals.reports.plots import reliability as draw_reliability
 from overread.evals.reports.plots import risk_coverage as draw_risk_coverage
+from overread.evals.statistics.estimates import Estimate
 
 RELIABILITY_BINS = 10
 MOST_GROUPS = 24
@@ -33,11 +34,10 @@ def plots(rows: Sequence[Row], runs: Sequence[Labelled], prefix: str) -> list[Pl
     """
     drawn = []
     for place, name in enumerate(dict.fromkeys(row.slice for row in rows if row.slice)):
-        points = [_point(row) for row in rows if row.slice == name and row.is_share]
-        levels = list(dict.fromkeys(point.group for point in points))
-        shown = [point for point in points if point.group in levels[:MOST_GROUPS]]
-        if shown:
-            drawn.append(_groups(name, shown, len(levels), f"{prefix}-group-{place}"))
+        own = [row for row in rows if row.slice == name and row.is_share]
+        if own:
+            points = [point(row.level, row.subject, row.estimate) for row in own]
+            drawn.append(groups_plot(name.replace("_", " "), points, f"{prefix}-group-{place}"))
     told = [(run.label, judged(run.records)) for run in runs]
     told = [(label, answers) for label, answers in told if len(answers.confidence)]
     if told:
@@ -46,19 +46,30 @@ def plots(rows: Sequence[Row], runs: Sequence[Labelled], prefix: str) -> list[Pl
     return drawn
 
 
-def _point(row: Row) -> Point:
-    found = row.estimate
-    if math.isnan(found.low):  # a single cluster has no interval
-        return Point(row.level, row.subject, found.mean, found.mean, found.mean, found.n)
-    return Point(row.level, row.subject, found.mean, found.low, found.high, found.n)
+def point(group: str, subject: str, found: Estimate, ranked: bool = True) -> Point:
+    """Return an estimate as it is drawn."""
+    low, high = found.low, found.high
+    if math.isnan(low):  # a single cluster has no interval
+        low = high = found.mean
+    return Point(group, subject, found.mean, low, high, found.n, ranked)
 
 
-def _groups(name: str, points: list[Point], levels: int, anchor: str) -> Plot:
-    words = name.replace("_", " ")
+def groups_plot(words: str, points: Sequence[Point], anchor: str) -> Plot:
+    """Return the plot of scores by group.
+
+    Args:
+        words: What the groups are by, e.g. "age group".
+        points: At least one; all groups of all subjects.
+        anchor: Unique in the page.
+    """
+    levels = list(dict.fromkeys(point.group for point in points))
+    points = [point for point in points if point.group in levels[:MOST_GROUPS]]
     title = f"Score by {words}"
     caption = "95 % intervals; number of items in brackets."
-    if levels > MOST_GROUPS:
-        caption += f" The first {MOST_GROUPS} of {levels} groups; all of them are in the table."
+    if not all(point.ranked for point in points):
+        caption += " Hollow: too few cases to be ranked."
+    if len(levels) > MOST_GROUPS:
+        caption += f" The first {MOST_GROUPS} of {len(levels)} groups; all are in the table."
     best = max(points, key=lambda point: point.value)
     least = min(points, key=lambda point: point.value)
     alt = (

@@ -4,7 +4,16 @@ import re
 from collections.abc import Iterator
 
 from overread.evals.reports.confusion import Confusion
-from overread.evals.reports.document import Case, Cases, Document, RunCard, Section, Table
+from overread.evals.reports.document import (
+    FAIRNESS,
+    FAIRNESS_NOTE,
+    Case,
+    Cases,
+    Document,
+    RunCard,
+    Section,
+    Table,
+)
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#!|~<>$])")
 _AUTOLINK = re.compile(r"(?<=[A-Za-z])://")
@@ -50,6 +59,12 @@ def _section(section: Section) -> Iterator[str]:
         if table.rows:
             yield f"\n### {plain(table.caption)}\n"
             yield from _table(table)
+    if section.fairness:
+        yield f"\n### {FAIRNESS}\n\n{FAIRNESS_NOTE}"
+    for view in section.fairness:
+        yield f"\n#### {plain(view.table.caption)}\n"
+        yield from _table(view.table)
+        yield from (f"\n{plain(note)}" for note in view.notes)
     for label, matrix in section.confusions:
         yield f"\n### Confusion: {plain(label)}, {plain(matrix.family)}\n"
         yield from _table(_confusion(matrix))

@@ -8,6 +8,8 @@ from overread.evals.records import Record
 from overread.evals.reports.labels import Labelled
 from overread.evals.statistics.comparison import Comparison, compare, holm
 from overread.evals.statistics.estimates import Estimate, by_slice, estimate
+from overread.evals.statistics.fairness import Gaps, fairness
+from overread.evals.statistics.power import FEW_CLUSTERS
 from overread.imaging.errors import InputError
 
 LESS_IS_BETTER = ("hd95", "hallucination")
@@ -22,7 +24,13 @@ METHOD = (
     "Comparisons: only items that both subjects were asked; paired bootstrap of clusters for the "
     "difference; p by random sign flips of clusters' differences, corrected by Holm for the number "
     "of comparisons on a benchmark; McNemar's test, uncorrected, where every item is right or "
-    "wrong (it takes items as independent)."
+    "wrong (it takes items as independent).\n"
+    "Fairness: groups of patients and of devices, each beside the best of its attribute; groups of "
+    f"fewer than {FEW_CLUSTERS} cases (patients, else studies, else images) are shown and not "
+    "ranked. Gaps: bootstrap of clusters, 10,000 resamples, all groups drawn together; corrected by "
+    "Bonferroni for the number of pairs of groups of the attribute, since the best was picked "
+    "from the data, and not for the number of attributes. A gap is no cause: groups may differ in "
+    "what was asked of them."
 )
 """Paragraphs under the tables."""
 
@@ -66,11 +74,22 @@ class PairRow:
 
 
 @dataclass(frozen=True, slots=True)
+class GapsRow:
+    """The groups of one attribute under one subject."""
+
+    benchmark: str
+    subject: str
+    is_share: bool
+    gaps: Gaps
+
+
+@dataclass(frozen=True, slots=True)
 class Numbers:
     """What all formats of a report show. `notes` say what so many items could show."""
 
     rows: tuple[Row, ...]
     pairs: tuple[PairRow, ...]
+    gaps: tuple[GapsRow, ...]
     notes: tuple[str, ...]
 
 
@@ -82,7 +101,8 @@ def numbers_of(runs: Sequence[Labelled]) -> Numbers:
     ]
     overall = [row for row in rows if not row.slice and not row.metric]
     notes = tuple(f"{row.subject} on {row.benchmark}: {row.estimate.note}" for row in overall)
-    return Numbers(rows, tuple(_corrected(pairs)), notes)
+    gaps = tuple(row for run in runs for row in _gaps(run))
+    return Numbers(rows, tuple(_corrected(pairs)), gaps, notes)
 
 
 def shared_records(
@@ -97,7 +117,7 @@ def _rows(run: Labelled) -> Iterator[Row]:
     records = run.records
     mains = sorted({row.main for row in records if row.main})
     marked_by = ", ".join(mains) or "nothing: all items failed"
-    share = all(0 <= row.value <= 1 for row in records)
+    share = _is_share(records)
 
     def row(name: str, level: str, value: Estimate) -> Row:
         return Row(run.benchmark, run.label, name, level, "", marked_by, share, value)
@@ -114,6 +134,15 @@ def _rows(run: Labelled) -> Iterator[Row]:
         is_share = all(0 <= value <= 1 for value in values)
         value = estimate(told, metric)
         yield Row(run.benchmark, run.label, "", "", metric, metric, is_share, value)
+
+
+def _gaps(run: Labelled) -> Iterator[GapsRow]:
+    for gaps in fairness(run.records):
+        yield GapsRow(run.benchmark, run.label, _is_share(run.records), gaps)
+
+
+def _is_share(records: Sequence[Record]) -> bool:
+    return all(0 <= row.value <= 1 for row in records)
 
 
 def _pair(first: Labelled, second: Labelled) -> PairRow | None:

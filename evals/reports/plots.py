@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from overread.evals.reports.svg import GRID, MUTED, inline, series, style
+from overread.evals.reports.svg import GRID, MUTED, PAPER, inline, series, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,10 @@ _MOST_LETTERS = 24
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A share with its interval, of one group under one subject; all 0..1."""
+    """A share with its interval, of one group under one subject; all 0..1.
+
+    A group that is not `ranked` is drawn hollow.
+    """
 
     group: str
     subject: str
@@ -26,6 +29,7 @@ class Point:
     low: float
     high: float
     n: int
+    ranked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,12 @@ def by_group(points: Sequence[Point], name: str, alt: str) -> Markup:
             below = [max(0.0, point.value - point.low) for point in own]
             above = [max(0.0, point.high - point.value) for point in own]
             axes.errorbar(
-                values, places, xerr=[below, above], fmt=marker, color=colour, markersize=4.5,
-                elinewidth=1.4, capsize=2.2, label=_short(subject),
+                values, places, xerr=[below, above], fmt="none", ecolor=colour, elinewidth=1.4,
+                capsize=2.2,
             )  # fmt: skip
+            faces = [colour if point.ranked else PAPER for point in own]
+            axes.scatter(values, places, s=20, c=faces, edgecolors=colour, marker=marker, zorder=3)
+            axes.plot([], [], marker, color=colour, markersize=4.5, label=_short(subject))
         counts = [max(point.n for point in points if point.group == group) for group in groups]
         labels = [f"{_short(group)} ({n})" for group, n in zip(groups, counts, strict=True)]
         axes.set_yticks(range(len(groups)), labels)

@@ -9,10 +9,10 @@ from markupsafe import Markup, escape
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INK, MUTED, GRID = "#010101", "#020202", "#030303"
+INK, MUTED, GRID, PAPER = "#010101", "#020202", "#030303", "#030304"
 SERIES = ("#040401", "#040402", "#040403", "#040404", "#040405", "#040406")
 MARKERS = ("o", "s", "^", "D", "v", "P")
-_VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--line"} | {
+_VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--line", PAPER: "--card"} | {
     colour: f"--series-{number}" for number, colour in enumerate(SERIES, start=1)
 }
 """Colours that stand for the page's CSS variables, so that one drawing serves both schemes."""

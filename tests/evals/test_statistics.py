@@ -360,32 +360,76 @@ def people(rates: dict[str, float], each: int, seed: int = 0) -> list[Record]:
     ]
 
 
-def test_gap_between_groups_by_hand_and_by_draws() -> None:
+def test_gaps_between_groups_by_hand_and_by_draws() -> None:
     records = people({"F": 0.5, "M": 0.9, "X": 0.1}, 200) + people({"O": 0.0}, 10)
-    (gap,) = fairness(records)
-    assert (gap.attribute, gap.highest, gap.lowest, gap.left_out) == ("sex", "M", "X", {"O": 10})
-    assert gap.gap == gap.groups["M"].mean - gap.groups["X"].mean
-    assert gap.low is not None and gap.high is not None
-    assert 0.5 < gap.low < gap.gap < gap.high < 1
+    (found,) = fairness(records)
+    assert (found.attribute, found.best, list(found.groups)) == ("sex", "M", ["F", "M", "X"])
+    assert {name: mean.n for name, mean in found.small.items()} == {"O": 10}
+    assert found.groups == {name: by_slice(records, "sex")[name] for name in "FMX"}
+    assert list(found.behind) == ["F", "X"]
+    for name, behind in found.behind.items():
+        assert behind.gap == pytest.approx(found.groups["M"].mean - found.groups[name].mean)
+        assert 0.2 < behind.low < behind.gap < behind.high < 1
     (alone,) = fairness([r for r in records if r.slices["sex"] in "MX"])
-    assert alone.gap == gap.gap and alone.low is not None and alone.high is not None
-    assert alone.high - alone.low < gap.high - gap.low  # three pairs are looked at, not one
+    one, of_three = alone.behind["X"], found.behind["X"]
+    assert one.gap == of_three.gap
+    assert one.high - one.low < of_three.high - of_three.low  # three pairs are looked at, not one
 
 
 def test_groups_alike_rarely_show_a_gap() -> None:
     shown = 0
     for seed in range(40):
-        (gap,) = fairness(people(dict.fromkeys("ABCD", 0.7), 80, seed))
-        assert gap.low is not None
-        shown += gap.low > 0
+        (found,) = fairness(people(dict.fromkeys("ABCD", 0.7), 80, seed))
+        shown += any(behind.low > 0 for behind in found.behind.values())
     assert shown <= 5
 
 
-def test_too_few_patients_make_no_gap() -> None:
+def test_too_few_patients_are_shown_and_not_ranked() -> None:
     records = people({"F": 0.5, "M": 0.9}, 40)  # 20 patients each
-    assert [(g.gap, g.left_out) for g in fairness(records)] == [(None, {"F": 40, "M": 40})]
-    assert fairness(records, least=20)[0].highest == "M"
+    (found,) = fairness(records)
+    assert (found.best, found.groups, found.behind) == (None, {}, {})
+    assert found.small == by_slice(records, "sex")
+    assert fairness(records, least=20)[0].best == "M"
     assert fairness(records, attributes=("scanner",)) == []
+
+
+def test_a_group_says_what_it_could_show() -> None:
+    records = people({"F": 0.5, "M": 0.9}, 80) + people({"O": 0.5}, 20)
+    (found,) = fairness(records)
+    assert list(found.could_show) == ["F", "M", "O"]
+    rest = estimate([r for r in records if r.slices["sex"] != "O"]).standard_error
+    error = math.hypot(found.small["O"].standard_error, rest)
+    assert found.could_show["O"] == smallest_difference(error)
+    assert found.could_show["O"] > found.could_show["M"]
+    (same,) = fairness(people({"O": 1.0, "F": 0.5}, 20))
+    assert math.isnan(same.could_show["O"])
+    (one,) = fairness([record("1", 1.0, 1, slices={"sex": "F"})])
+    assert math.isnan(one.could_show["F"])
+
+
+def test_an_attribute_that_is_not_given_is_never_ranked() -> None:
+    records = people({"F": 0.5, "M": 0.9}, 80)
+    records += [record(f"n{number}", 1.0, f"n{number}") for number in range(80)]
+    (found,) = fairness(records)
+    assert (list(found.groups), list(found.small), found.best) == (["F", "M"], [NOT_GIVEN], "M")
+
+
+def test_groups_that_are_all_right_are_not_alike_beyond_doubt() -> None:
+    """31 of 31 and 40 of 40: by Clopper and Pearson, squared and added; by hand."""
+    rows = [
+        record(f"{sex}{number}", 1.0, f"{sex}{number}", slices={"sex": sex})
+        for sex, many in (("F", 40), ("M", 31))
+        for number in range(many)
+    ]
+    (found,) = fairness(rows)
+    (behind,) = found.behind.values()
+    assert behind.gap == 0
+    assert found.best == "F"
+    assert behind.low == pytest.approx(-(1 - 0.025 ** (1 / 40)))
+    assert behind.high == pytest.approx(1 - 0.025 ** (1 / 31))
+    mixed = [*rows, *people({"X": 0.6}, 120)]
+    gap = fairness(mixed)[0].behind["X"]
+    assert 0 < gap.low < gap.gap < gap.high <= 1
 
 
 def test_a_patient_of_two_groups_is_drawn_with_both() -> None:
@@ -396,5 +440,5 @@ def test_a_patient_of_two_groups_is_drawn_with_both() -> None:
         for scanner in ("one", "two"):
             item = f"{patient}{scanner}"
             records.append(record(item, easy, patient, slices={"scanner": scanner}))
-    (gap,) = fairness(records)
-    assert (gap.gap, gap.low, gap.high) == (0, 0, 0)
+    (behind,) = fairness(records)[0].behind.values()
+    assert (behind.gap, behind.low, behind.high) == (0, 0, 0)
