@@ -31,7 +31,8 @@ from overread.agent.profiles import load_profile
 from overread.agent.prompts import direct_messages
 from overread.agent.serving import ensure_server, stop
 from overread.evals.batch import Loaded, Request, load_benchmark
-from overread.evals.runs import RunSpec, evaluate
+from overread.evals.run_spec import RunSpec
+from overread.evals.runs import evaluate
 from overread.evals.subjects.factory import Items, make_subject
 from overread.evals.subjects.pictures import picture_urls
 from overread.imaging.errors import OverreadError
