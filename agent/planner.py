@@ -34,9 +34,16 @@ class Spent:
 class Planner:
     """An async client of one served model. One instance serves many questions at once."""
 
-    def __init__(self, config: PlannerConfig, profile: Profile) -> None:
-        """Prepare the client; nothing is sent yet."""
+    def __init__(self, config: PlannerConfig, profile: Profile, temperature: float = 0.0) -> None:
+        """Prepare the client; nothing is sent yet.
+
+        Args:
+            config: Where it is served.
+            profile: Of the model.
+            temperature: Of the replies; 0 takes the likeliest token.
+        """
         self.profile = profile
+        self._temperature = temperature
         self._url = config.url
         self._timeout_s = config.timeout_s
         self._client = openai.AsyncOpenAI(
@@ -140,7 +147,7 @@ class Planner:
         request: dict[str, Any] = {
             "model": self.profile.request_model,
             "messages": list(messages),
-            "temperature": 0.0,
+            "temperature": self._temperature,
             "max_tokens": self.profile.max_output_tokens,
             "stream": True,
             "stream_options": {"include_usage": True},

@@ -120,7 +120,8 @@ def in_process(model: Any, processor: Any, prompt: Prompt, longest: int) -> Gree
     """Return the greedy answer of a transformers model.
 
     Args:
-        model: Ready to generate. processor: Of the model, with its chat template.
+        model: Ready to generate.
+        processor: Of the model, with its chat template.
         prompt: Its pictures are handed to the processor as they are.
         longest: Tokens of the answer at most.
     """

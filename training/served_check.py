@@ -88,7 +88,8 @@ def check(
 
     Args:
         trained: The run.
-        export: The folder. facts: What `export.verify` returns of it.
+        export: The folder.
+        facts: What `export.verify` returns of it.
         prompts: To ask.
         progress: Told what is being done.
 
@@ -200,6 +201,9 @@ def _here(trained: Trained, prompts: Sequence[Prompt]) -> tuple[list[Greedy], An
 async def _ask(config: Config, profile: Profile, prompts: Sequence[Prompt]) -> list[Greedy]:
     import openai
 
+    from overread.agent.server_process import last_words
+    from overread.agent.serving import log_file
+
     gate = asyncio.Semaphore(_AT_ONCE)
     client = openai.AsyncOpenAI(
         base_url=config.planner.url, api_key="none", timeout=config.planner.timeout_s
@@ -214,7 +218,8 @@ async def _ask(config: Config, profile: Profile, prompts: Sequence[Prompt]) -> l
             return list(await asyncio.gather(*(one(prompt) for prompt in prompts)))
     except openai.OpenAIError as error:
         raise PlannerUnavailable(
-            f"the served export broke off: {' '.join(str(error).split())[:200]}"
+            f"the served export broke off ({' '.join(str(error).split())[:200]}); its log ends: "
+            f"{last_words(log_file(config))}"
         ) from error
 
 
