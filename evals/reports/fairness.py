@@ -43,7 +43,7 @@ def _view(attribute: str, rows: Sequence[GapsRow], anchor: str) -> Fairness:
 
 
 def _rows(row: GapsRow) -> list[tuple[str, ...]]:
-    found = []
+    found: list[tuple[str, ...]] = []
     for name, mean in _means(row).items():
         ends = interval(mean.low, mean.high, row.is_share)
         numbers = (number(mean.mean, row.is_share), ends, str(mean.n), str(mean.clusters))
