@@ -111,10 +111,8 @@ class ProcessAsker:
         return str(self._processor.decode(new, skip_special_tokens=True)).strip()
 
 
-def make_asker(
-    text: str, config: Config, start: Callable[[Config], object] | None = None
-) -> tuple[Asker, Profile]:
-    """Return a model to ask, and the profile whose prompts it reads.
+def make_asker(text: str, config: Config, start: Callable[[Config], object] | None = None) -> Asker:
+    """Return a model to ask.
 
     Args:
         text: "URL#MODEL", "local:FOLDER" (a transformers model or a finished training run), else
@@ -128,19 +126,19 @@ def make_asker(
     """
     if text.startswith("local:"):
         folder = Path(text.removeprefix("local:")).expanduser()
-        return ProcessAsker(text, *_load(folder)), load_profile(config.planner.profile)
+        return ProcessAsker(text, *_load(folder))
     url, mark, model = text.partition("#")
     if mark:
         profile = load_profile(config.planner.profile)
         profile = profile.model_copy(update={"served_name": model, "adapter": None})
         planner = config.planner.model_copy(update={"base_url": url})
-        return EndpointAsker(config.model_copy(update={"planner": planner}), profile), profile
+        return EndpointAsker(config.model_copy(update={"planner": planner}), profile)
     planner = config.planner.model_copy(update={"profile": text})
     chosen = config.model_copy(update={"planner": planner})
     profile = load_profile(text)
     if start is not None:
         start(chosen)
-    return EndpointAsker(chosen, profile), profile
+    return EndpointAsker(chosen, profile)
 
 
 def _load(folder: Path) -> tuple[Any, Any]:

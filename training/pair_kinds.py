@@ -26,6 +26,7 @@ from overread.evals.items import Item
 from overread.evals.metrics.answers import score_answer
 from overread.training.examples import Example, Pair, PairKind
 from overread.training.noise import Noise
+from overread.training.pair_context import Context
 from overread.training.pair_prompts import Form
 
 RIGHT, WRONG = 0.75, 0.25
@@ -61,14 +62,14 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """All replies to one example in one form.
+    """All replies to one example.
 
     Attributes:
         example, item: What was asked, and as it is marked.
         form: How it was asked.
         alone: Without reports. helped: With retrieved ones. misled: With wrong ones.
         blind: As `helped`, else as `alone`, but with a noised image.
-        noise: Of that image.
+        noise: Of that image. wrong_context: What `misled` was told.
     """
 
     example: Example
@@ -79,6 +80,7 @@ class Trial:
     misled: Said | None = None
     blind: Said | None = None
     noise: Noise | None = None
+    wrong_context: Context | None = None
 
 
 def mark(item: Item, form: Form, messages: list[Message], reply: str) -> Said:

@@ -13,21 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from overread.agent.locks import held
-from overread.agent.prompts import Message
-from overread.agent.threads import in_thread
 from overread.evals.items import Item
-from overread.imaging.errors import ConfigError, InputError, NoUsableReply, OverreadError
+from overread.imaging.errors import ConfigError, InputError, OverreadError
 from overread.training.asking import Asker
-from overread.training.examples import Example, Pair, missing_images, open_image, write_lines
-from overread.training.noise import STEPS, Noise, noised
-from overread.training.pair_context import Context, ContextPool
+from overread.training.examples import Example, Pair, missing_images, write_lines
+from overread.training.noise import STEPS, Noise
+from overread.training.pair_context import ContextPool
 from overread.training.pair_journal import Done, Head, PairJournal
-from overread.training.pair_kinds import Said, Trial, mark, pairs_of
-from overread.training.pair_prompts import Form
-from overread.training.rewards.reference import item_of
-
-MARKED = ("choice", "closed", "number", "open")
-"""Kinds of answers that are right or wrong; a report is neither."""
+from overread.training.pair_kinds import Said, pairs_of
+from overread.training.trials import item_to_mark, try_example
 
 Progress = Callable[[int, int], None]
 
@@ -72,7 +66,6 @@ class Built:
 def build_pairs(
     examples: Sequence[Example],
     asker: Asker,
-    forms: Sequence[Form],
     pool: ContextPool | None,
     out: Path,
     settings: Settings,
@@ -82,9 +75,8 @@ def build_pairs(
     """Ask, or go on asking, and write the pairs.
 
     Args:
-        examples: Of the training and validation splits.
+        examples: Of the training and validation splits; of one that is there twice the first.
         asker: The model to be aligned, or one like it.
-        forms: Each example is asked in every one that it can be asked in.
         pool: Of reports; without it only 'look' pairs are made.
         out: JSON lines; the journal lies beside it.
         settings: Of noise and concurrency.
@@ -102,7 +94,10 @@ def build_pairs(
         raise InputError(
             f"{len(missing)} images of the examples are not there, for example {missing[0]}"
         )
-    marked = [(example, item) for example in examples if (item := _item(example)) is not None]
+    distinct = {_name(example): example for example in examples}.values()
+    marked = [
+        (example, item) for example in distinct if (item := item_to_mark(example)) is not None
+    ]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -111,10 +106,10 @@ def build_pairs(
     with held(
         out.with_name(f".{out.name}.lock"), f"another process builds {out}; choose another --out"
     ):
-        journal = PairJournal(journal_path, _head(marked, asker, forms, pool, settings))
+        journal = PairJournal(journal_path, _head(marked, asker, pool, settings))
         try:
             waiting = [row for row in marked if _name(row[0]) not in journal.done]
-            run = _Run(asker, forms, pool, settings, journal, progress, len(marked))
+            run = _Run(asker, pool, settings, journal, progress, len(marked))
             asyncio.run(run.all(waiting))
             done = [journal.done[_name(example)] for example, _ in marked]
         finally:
@@ -131,7 +126,7 @@ def build_pairs(
         kinds=dict(sorted(Counter(pair.kind for pair in kept).items())),
         splits=dict(sorted(Counter(pair.split for pair in kept).items())),
         duplicates=len(made) + len(corrections) - len(kept),
-        skipped=len(examples) - len(marked),
+        skipped=len(distinct) - len(marked),
         outcomes=dict(sorted(outcomes.items())),
     )
 
@@ -182,14 +177,13 @@ class _Run:
     def __init__(
         self,
         asker: Asker,
-        forms: Sequence[Form],
         pool: ContextPool | None,
         settings: Settings,
         journal: PairJournal,
         progress: Progress | None,
         total: int,
     ) -> None:
-        self._asker, self._forms, self._pool = asker, forms, pool
+        self._asker, self._pool = asker, pool
         self._settings, self._journal = settings, journal
         self._progress, self._total = progress, total
 
@@ -213,59 +207,16 @@ class _Run:
             await self._asker.close()
 
     async def _one(self, example: Example, item: Item) -> Done:
-        right = wrong = None
-        if self._pool is not None and example.images:
-            pool = self._pool
-            right = await in_thread(lambda: pool.retrieved(example))
-            wrong = await in_thread(lambda: pool.wrong(example, item))
-        pairs: list[Pair] = []
-        outcomes: Counter[str] = Counter()
-        for form in self._forms:
-            trial = await self._trial(example, item, form, right, wrong)
-            if trial is None:
-                continue
-            pairs += pairs_of(trial)
-            for name in ("alone", "helped", "misled", "blind"):
-                said: Said | None = getattr(trial, name)
-                if said is not None:
-                    outcomes[f"{form.name}: {name} {_outcome(said)}"] += 1
-        return Done(example=_name(example), pairs=pairs, outcomes=dict(outcomes))
-
-    async def _trial(
-        self, example: Example, item: Item, form: Form, right: Context | None, wrong: Context | None
-    ) -> Trial | None:
-        messages = form.prompt(example, None)
-        if messages is None:
-            return None
-        alone = await self._ask(example, item, form, messages)
-        helped = misled = blind = noise = None
-        if right is not None and (told := form.prompt(example, right)) is not None:
-            helped = await self._ask(example, item, form, told)
-        if wrong is not None and alone.right and (told := form.prompt(example, wrong)) is not None:
-            misled = await self._ask(example, item, form, told)
-        if example.images:
-            step = Noise(step=self._settings.noise_step, seed=self._settings.seed)
-            noise = step.of(_name(example))
-            asked = (helped or alone).messages
-            blind = await self._ask(example, item, form, asked, noise)
-        return Trial(example, item, form, alone, helped, misled, blind, noise)
-
-    async def _ask(
-        self,
-        example: Example,
-        item: Item,
-        form: Form,
-        messages: list[Message],
-        noise: Noise | None = None,
-    ) -> Said:
-        pictures = await in_thread(lambda: [open_image(ref) for ref in example.images])
-        if noise is not None:
-            pictures = [noised(picture, noise) for picture in pictures]
-        try:
-            reply = await self._asker.reply(messages, pictures, form.name == "agent")
-        except NoUsableReply:
-            return Said(messages, "", None, None)
-        return mark(item, form, messages, reply)
+        noise = Noise(step=self._settings.noise_step, seed=self._settings.seed)
+        trial = await try_example(example, item, self._asker, self._pool, noise.of(_name(example)))
+        replies = {
+            "alone": trial.alone, "helped": trial.helped,
+            "misled": trial.misled, "blind": trial.blind,
+        }  # fmt: skip
+        outcomes = Counter(
+            f"{trial.form.name}: {name} {_outcome(said)}" for name, said in replies.items() if said
+        )
+        return Done(example=_name(example), pairs=pairs_of(trial), outcomes=dict(outcomes))
 
 
 def _outcome(said: Said) -> str:
@@ -278,18 +229,9 @@ def _name(example: Example) -> str:
     return f"{example.dataset}:{example.id}"
 
 
-def _item(example: Example) -> Item | None:
-    """Return an example as it is marked; None where nothing says that an answer is wrong."""
-    if not (example.reference.get("answers") or example.reference.get("answer")):
-        return None
-    item = item_of(example, "open")
-    return item if item.kind in MARKED else None
-
-
 def _head(
     marked: Sequence[tuple[Example, Item]],
     asker: Asker,
-    forms: Sequence[Form],
     pool: ContextPool | None,
     settings: Settings,
 ) -> Head:
@@ -300,7 +242,6 @@ def _head(
         model=asker.name,
         settings={
             "examples": digest.hexdigest()[:16],
-            "forms": ", ".join(form.name for form in forms),
             "reports": None if pool is None else pool.digest(),
             "noise_step": settings.noise_step,
             "seed": settings.seed,
