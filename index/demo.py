@@ -85,8 +85,8 @@ def build_demo_index(
         if index.stats().images >= images:
             return IngestSummary(int(before["studies"]), images, 0, images, ())
     summary = build_index(manifest, index, archive, pseudonymiser, progress)
-    done |= {"studies": summary.studies, "images": summary.images}
-    write_whole(note, json.dumps(done), mode=ORDINARY)
+    noted = done | {"studies": summary.studies, "images": summary.images}
+    write_whole(note, json.dumps(noted), mode=ORDINARY)
     return summary
 
 
