@@ -116,6 +116,7 @@ class Pair(BaseModel, frozen=True, extra="forbid"):
     rejected: str
     rejected_images: list[ImageRef] | None = None
     noise: dict[str, Any] | None = None
+    task: str = ""
 
 
 Line = TypeVar("Line", Example, Pair)
