@@ -21,7 +21,8 @@ KEPT = ("lm_head", "vision_model", "vision_tower", "visual", "connector", "multi
 _SCHEMES = {("awq", 4): "W4A16_ASYM", ("gptq", 4): "W4A16", ("gptq", 8): "W8A16"}
 _LONGEST = 4096  # tokens of a calibration prompt
 
-Inputs = Callable[[], Sequence[dict[str, Any]]]
+Inputs = Callable[[Path], Sequence[dict[str, Any]]]
+"""Calibration prompts as the processor of a model folder encodes them: lists of numbers."""
 
 
 def check(fmt: Format, bits: int) -> None:
@@ -88,7 +89,7 @@ def quantise(merged: Path, out: Path, fmt: Format, bits: int, inputs: Inputs) ->
         out: Where to; the processor is written there, too.
         fmt: How.
         bits: How many, for each weight.
-        inputs: Gives calibration prompts as the processor encodes them; asked by AWQ and GPTQ.
+        inputs: Gives calibration prompts; asked by AWQ and GPTQ.
 
     Raises:
         InputError, ConfigError: As `check`.
@@ -97,7 +98,7 @@ def quantise(merged: Path, out: Path, fmt: Format, bits: int, inputs: Inputs) ->
     if fmt == "bnb":
         _bitsandbytes(merged, out, bits)
     else:
-        _llm_compressor(merged, out, _SCHEMES[fmt, bits], fmt, inputs())
+        _llm_compressor(merged, out, _SCHEMES[fmt, bits], fmt, inputs(merged))
     for path in merged.iterdir():
         if path.is_file() and not (out / path.name).exists() and path.suffix != ".safetensors":
             shutil.copy(path, out / path.name)

@@ -79,13 +79,13 @@ def load(trained: Trained) -> tuple[Any, Any]:
         return _with_adapter(model, trained).eval(), processor
     try:
         if trained.kind == "full":
-            return _model(trained.folder).eval(), _processor(trained.folder)
+            return _model(trained.folder).eval(), load_processor(trained.folder)
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(
             _model(Path(trained.base)), str(trained.folder), autocast_adapter_dtype=False
         )
-        return model.eval(), _processor(trained.folder, Path(trained.base))
+        return model.eval(), load_processor(trained.folder, Path(trained.base))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ConfigError(
             f"the trained model in {trained.folder} cannot be loaded: {_flat(error)}"
@@ -240,7 +240,7 @@ def _model(folder: Path) -> Any:
     )
 
 
-def _processor(*folders: Path) -> Any:
+def load_processor(*folders: Path) -> Any:
     """Return the processor of the first folder that holds one."""
     from transformers import AutoProcessor
 

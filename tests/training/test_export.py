@@ -31,7 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Path:
     return folder
 
 
-def no_inputs() -> list[dict]:
+def no_inputs(folder: Path) -> list[dict]:
     raise AssertionError("nothing here is calibrated")
 
 

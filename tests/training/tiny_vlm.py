@@ -32,6 +32,7 @@ def model(dtype: torch.dtype = torch.float32) -> Any:
         "model_type": "llama", "vocab_size": len(tokenizer), "hidden_size": 64,
         "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
         "num_key_value_heads": 1, "head_dim": 32, "max_position_embeddings": 2048,
+        "tie_word_embeddings": True,  # read here by vLLM, else its head stays empty
     }  # fmt: skip
     vision = {
         "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
