@@ -186,7 +186,7 @@ def write_report(
         lead=f"{len(pairs)} pairs of {len({pair.patient for pair in pairs})} patients.",
         facts=list(facts),
         balance=found,
-        samples=[(kind, _KINDS[kind], shown) for kind, shown in _samples(pairs, seed)],
+        samples=[(_named(kind), _KINDS[kind], shown) for kind, shown in _samples(pairs, seed)],
     )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -199,7 +199,7 @@ def write_report(
 def _kinds(groups: dict[str, list[Pair]]) -> Table:
     rows = tuple(
         (
-            kind,
+            _named(kind),
             str(len(some)),
             str(sum(pair.split == "train" for pair in some)),
             str(sum(pair.split == "validation" for pair in some)),
@@ -213,13 +213,11 @@ def _kinds(groups: dict[str, list[Pair]]) -> Table:
 def _answers(groups: dict[str, list[Pair]]) -> Table:
     rows = []
     for kind, some in groups.items():
-        chosen = Counter(yes_or_no(pair.chosen) for pair in some)
-        rejected = Counter(yes_or_no(pair.rejected) for pair in some)
-        counts = [side[word] for side in (chosen, rejected) for word in ("yes", "no", "")]
-        rows.append((kind, *(str(count) for count in counts)))
-    header = ("kind", *(f"{side} {word}" for side in ("chosen", "rejected")
-                        for word in ("yes", "no", "other")))  # fmt: skip
-    return Table("Answers", header, tuple(rows))
+        sides = {"chosen": [p.chosen for p in some], "rejected": [p.rejected for p in some]}
+        for side, replies in sides.items():
+            said = Counter(yes_or_no(reply) for reply in replies)
+            rows.append((_named(kind), side, *(str(said[word]) for word in ("yes", "no", ""))))
+    return Table("Answers", ("kind", "side", "yes", "no", "other"), tuple(rows), words=2)
 
 
 def _lengths(groups: dict[str, list[Pair]]) -> Table:
@@ -227,7 +225,7 @@ def _lengths(groups: dict[str, list[Pair]]) -> Table:
     for kind, some in groups.items():
         found = lengths(some)
         cells = (f"{found.chosen:g}", f"{found.rejected:g}", f"{100 * found.longer:.0f} %")
-        rows.append((kind, *cells))
+        rows.append((_named(kind), *cells))
     header = ("kind", "chosen", "rejected", "chosen longer")
     return Table(
         "Words of a reply, median; how often the longer is the better", header, tuple(rows)
@@ -248,28 +246,30 @@ def _cross(
          str(sum(counts[value, kind] for kind in kinds)))
         for value in values
     )  # fmt: skip
-    return Table(caption, (name, *kinds, "all"), rows)
+    return Table(caption, (name, *map(_named, kinds), "all"), rows)
 
 
 def _warnings(by_kind: dict[str, list[Pair]]) -> list[str]:
     found = []
     for kind, some in by_kind.items():
         if len(some) < ENOUGH:
-            found.append(f"{kind}: {len(some)} pairs are few; balance cannot be told from chance.")
+            found.append(
+                f"{_named(kind)}: {len(some)} pairs are few; balance cannot be told from chance."
+            )
             continue
         told = lengths(some)
         if told.tells:
             which = "longer" if told.longer > 0.5 else "shorter"
             share = max(told.longer, 1 - told.longer)
             found.append(
-                f"{kind}: length alone tells the sides apart: the {which} reply is the chosen one "
+                f"{_named(kind)}: length alone tells the sides apart: the {which} reply is the chosen one "
                 f"in {100 * share:.0f} % of the pairs. A model may learn just that."
             )
         said = Counter(yes_or_no(pair.chosen) for pair in some)
         both = said["yes"] + said["no"]
         if both >= ENOUGH and not 1 - UNEVEN < said["yes"] / both < UNEVEN:
             found.append(
-                f"{kind}: {100 * said['yes'] / both:.0f} % of the chosen yes/no answers are yes. A "
+                f"{_named(kind)}: {100 * said['yes'] / both:.0f} % of the chosen yes/no answers are yes. A "
                 "model may learn the answer instead of the question."
             )
     return found
@@ -308,6 +308,10 @@ def _shown(pair: Pair) -> Shown:
         problem=problem,
         meta=" · ".join(facts),
     )
+
+
+def _named(kind: str) -> str:
+    return kind.replace("_", " ")
 
 
 def _line(message: dict[str, Any]) -> str:
