@@ -125,13 +125,14 @@ class Guarded:
         except Exception as error:
             if not _is_of_the_disk(error):
                 raise
-            shutil.rmtree(out / SAVING, ignore_errors=True)
             raise TrainingStopped(
                 f"{name} could not be written to {out} ({_flat(error)}); {self._kept()}"
                 "make room and run the same command with --resume"
             ) from error
         finally:
             self._saving = False
+            if args.should_save:
+                shutil.rmtree(out / SAVING, ignore_errors=True)
         self.accelerator.wait_for_everyone()
         if args.should_save:
             rotate_checkpoints(
