@@ -10,6 +10,7 @@ advantages (`num_generations`, `scale_rewards`, `loss_type`), KL to the start (`
 
 import logging
 import random
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +19,7 @@ from overread.imaging.errors import ConfigError
 from overread.training.alarms import Limits, Watch, paying_tricks, probe
 from overread.training.examples import Example, open_image
 from overread.training.normalisation import STEEPNESS, Spread
-from overread.training.pay import Pay
+from overread.training.pay import BatchReward, Pay
 from overread.training.rewards.registry import reward_for
 from overread.training.rollouts import TOOL_TASK, Rollouts, RolloutSettings, key_of, prompt_of
 
@@ -33,12 +34,11 @@ PROBED = 200
 
 @dataclass
 class GrpoArguments:
-    """What is ours in a GRPO configuration; every other key is TRL's.
+    """What is ours in a GRPO configuration beside `OurArguments`; every other key is TRL's.
 
     The help of each field is what `overread train grpo --help` shows.
     """
 
-    mix: str = field(default="", metadata={"help": "YAML of the sources to train on."})
     rewards: str = field(
         default="normalised",
         metadata={
@@ -184,8 +184,6 @@ def build_trainer(
     Raises:
         ConfigError: Settings that would fail or mislead in the middle of a run.
     """
-    from trl import GRPOTrainer
-
     if not examples:
         raise ConfigError("the mix has no example to train on; see its sources, tasks and splits")
     if config.reward_weights is not None:
@@ -197,16 +195,42 @@ def build_trainer(
     pay.check(examples)
     _probe(arguments, examples, spreads)
     functions, config.reward_weights = pay.parts()
-    return GRPOTrainer(
-        model=model,
-        args=config,
-        reward_funcs=list(functions),
-        train_dataset=rows_of(examples),
-        processing_class=processor,
-        rollout_func=rollouts_for(arguments, config, examples),
-        callbacks=[*options.pop("callbacks", ()), watch],
-        **options,
+    rollouts = rollouts_for(arguments, config, examples)
+    callbacks = [*options.pop("callbacks", ()), watch]
+    return make_trainer(
+        config, functions, examples, rollouts, model, processor, callbacks=callbacks, **options
     )
+
+
+def make_trainer(
+    config: "GRPOConfig",
+    functions: Sequence[BatchReward],
+    examples: Sequence[Example],
+    rollouts: Rollouts | None,
+    model: Any,
+    processor: Any,
+    **options: Any,
+) -> "GRPOTrainer":
+    """Return TRL's trainer, guarded against lost checkpoints and losses that are no number."""
+    from trl import GRPOTrainer
+
+    from overread.training.guards import Guarded
+
+    class Trainer(Guarded, GRPOTrainer):
+        """TRL's, with our guards."""
+
+    with warnings.catch_warnings():
+        # TRL says that rollout_func may change; our tests of it would tell.
+        warnings.filterwarnings("ignore", message=".*'rollout_func'.*", category=UserWarning)
+        return Trainer(
+            model=model,
+            args=config,
+            reward_funcs=list(functions),
+            train_dataset=rows_of(examples),
+            processing_class=processor,
+            rollout_func=rollouts,
+            **options,
+        )
 
 
 def rollouts_for(

@@ -102,7 +102,7 @@ class Pay:
         **_: Any,
     ) -> list[float | None]:
         """Pay the tasks' rewards, and log each raw."""
-        texts = _texts(completions, session)
+        texts = read_texts(completions, session)
         if self.watch is not None:
             self.watch.see([_words(t, e) for t, e in zip(texts, example, strict=True)], example)
         paid: list[float | None] = []
@@ -121,7 +121,7 @@ class Pay:
         **_: Any,
     ) -> list[float | None]:
         """Pay form."""
-        texts = _texts(completions, session)
+        texts = read_texts(completions, session)
         return [form_reward(text, one) for text, one in zip(texts, example, strict=True)]
 
     def citation(
@@ -132,7 +132,7 @@ class Pay:
         **_: Any,
     ) -> list[float | None]:
         """Pay citations, where there is something to cite."""
-        texts = _texts(completions, session)
+        texts = read_texts(completions, session)
         return [
             citation_reward(text, one) if one.task in CITED_TASKS else None
             for text, one in zip(texts, example, strict=True)
@@ -146,7 +146,9 @@ class Pay:
         **_: Any,
     ) -> list[float | None]:
         """Mark all; a group in which one mark failed gets none, as half-marked groups are unfair."""
-        texts = [_words(t, e) for t, e in zip(_texts(completions, session), example, strict=True)]
+        texts = [
+            _words(t, e) for t, e in zip(read_texts(completions, session), example, strict=True)
+        ]
         with ThreadPoolExecutor(_JUDGED_AT_ONCE) as pool:
             marks = list(pool.map(self._mark, texts, example))
         failed = {kind_of(e) + e.id for m, e in zip(marks, example, strict=True) if m is None}
@@ -164,7 +166,7 @@ class Pay:
             return None
 
 
-def _texts(completions: Sequence[Any], sessions: Sequence[str | None] | None) -> list[str]:
+def read_texts(completions: Sequence[Any], sessions: Sequence[str | None] | None) -> list[str]:
     """Return what rewards read: a session's record where there is one, else the reply."""
     said = [c if isinstance(c, str) else str(c[-1]["content"] or "") for c in completions]
     kept = sessions or [None] * len(said)
