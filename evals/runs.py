@@ -5,7 +5,6 @@
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from overread.evals.reply_cache import ReplyCache
 from overread.evals.run_spec import RUN_FILE, RunSpec, check_same, read_spec
 from overread.evals.subjects.base import Subject
 from overread.imaging.errors import ConfigError, InputError, OverreadError, PlannerUnavailable
+from overread.imaging.files import write_whole
 
 if TYPE_CHECKING:
     from overread.evals.judging import Judging
@@ -155,7 +155,7 @@ def open_folder(spec: RunSpec, folder: Path, resume: bool) -> Iterator[Journal]:
     with only_writer(folder):
         before = read_spec(folder) if (folder / RUN_FILE).is_file() else None
         if before is None:
-            _write_whole(folder / RUN_FILE, spec.model_dump_json(indent=2) + "\n")
+            write_whole(folder / RUN_FILE, spec.model_dump_json(indent=2) + "\n")
         else:
             refuse_second(folder, resume)
             check_same(before, spec, folder)
@@ -238,11 +238,3 @@ def find_runs(folder: Path) -> list[Path]:
             f"{folder} holds no run; make one with 'overread eval run BENCHMARK --out {folder}'"
         )
     return found
-
-
-def _write_whole(path: Path, text: str) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(file.name, path)

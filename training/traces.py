@@ -25,6 +25,7 @@ from overread.agent.profiles import load_profile
 from overread.agent.prompts import Entry, direct_messages, evidence_line, planner_messages
 from overread.agent.steps import Step, ToolCall
 from overread.imaging.archive import Archive
+from overread.imaging.files import ORDINARY, open_whole
 from overread.imaging.phantoms import Phantom, generate
 from overread.imaging.phantoms.truth import Question, Split
 from overread.imaging.study import Series, Study
@@ -311,14 +312,13 @@ def write_traces(out: Path, split: Split, patients: int, sessions: int, seed: in
     written = 0
     with (
         multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool,
-        out.with_suffix(".part").open("w") as file,
+        open_whole(out, mode=ORDINARY) as file,
     ):
         for lines in track(
             pool.imap(write_sessions, jobs, chunksize=8), f"traces of {split}", total=len(jobs)
         ):
             written += len(lines)
-            file.writelines(json.dumps(line) + "\n" for line in lines)
-    os.replace(out.with_suffix(".part"), out)
+            file.writelines(f"{json.dumps(line)}\n".encode() for line in lines)
     return written
 
 

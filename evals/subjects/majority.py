@@ -25,7 +25,7 @@ class MajoritySubject:
         """As `Subject.answer`.
 
         Raises:
-            InputError: The pool has no such question.
+            InputError: The pool has no such question, and the item no options.
         """
         known = [answer_text(self._pool.items[place]) for place in self._pool.candidates(item)]
         return vote(item, Counter(known), "majority")
@@ -39,18 +39,22 @@ def vote(item: Item, votes: Mapping[str, float], name: str) -> Reply:
 
     Args:
         item: To be answered.
-        votes: By answer in words. Answers that are not among a choice's options do not count; if
-            none is, the first option is said, with no confidence.
+        votes: By answer in words. Answers that are not among a choice's options do not count. Where
+            none counts, the first option is said, with no confidence.
         name: Of the baseline, for the message.
 
     Raises:
-        InputError: There is no vote at all.
+        InputError: There is no vote, and there are no options to guess from.
     """
-    if not votes:
-        raise InputError(f"the {name} baseline knows no answer to a question of kind '{item.kind}'")
     possible = {text: weight for text, weight in votes.items() if say(item, text) is not None}
     if not possible:
-        return Reply(text=item.letters[0], confidence=None)
+        guesses = item.letters if item.kind == "choice" else item.options
+        if not guesses:
+            raise InputError(
+                f"the {name} baseline knows no answer to a question of kind '{item.kind}'"
+            )
+        return Reply(text=guesses[0], confidence=None)
     best = min(possible, key=lambda text: (-possible[text], text))
-    total = sum(votes.values())
-    return Reply(text=say(item, best) or "", confidence=possible[best] / total)
+    total = sum(votes.values())  # 0 where no neighbour is in the least alike
+    confidence = possible[best] / total if total else None
+    return Reply(text=say(item, best) or "", confidence=confidence)

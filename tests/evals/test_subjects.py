@@ -247,6 +247,18 @@ def test_a_choice_is_answered_by_the_letter_that_the_option_has_in_this_item() -
     assert ask(majority, strange) == Reply("A")
 
 
+def test_options_that_nobody_was_asked_about_are_guessed_with_no_confidence() -> None:
+    majority = MajoritySubject(Pool([question(0, "left", kind="open")], "train"))
+    item = question(1, "CT", options=("MRI", "CT"))
+    assert ask(majority, item) == Reply("MRI", confidence=None)
+
+
+def test_neighbours_of_which_none_is_alike_still_answer(tmp_path: Path) -> None:
+    pool = Pool([coloured(tmp_path, 0, (0, 255, 0), "left")], "leave-one-out")
+    reply = ask(NeighbourSubject(pool, MeanColour()), coloured(tmp_path, 1, (255, 0, 0), "?"))
+    assert (reply.text, reply.confidence) == ("left", None)
+
+
 def test_a_kind_without_known_answers_fails_with_a_reason() -> None:
     majority = MajoritySubject(Pool([question(0, "left")], "train"))
     with pytest.raises(InputError, match="knows no answer to a question of kind 'number'"):
