@@ -9,8 +9,8 @@ Three differences from `trl.DPOTrainer`, all in how its parts are fed:
   the replies count. On a CPU the head is scored at the replies alone.
 - A bfloat16 model on a CPU is trained by `MasterAdamW`: small steps would be lost in rounding.
 
-The reference is the model without its adapter: TRL switches the adapter off where it made it itself, so
-the adapter is given as a configuration. Start from weights that are merged (the SFT model).
+The reference is the model without its adapter where TRL makes the adapter from a configuration: it
+switches the adapter off. Of a model that comes with an adapter TRL keeps a copy as the reference.
 """
 
 from collections.abc import Sequence
@@ -172,17 +172,20 @@ def make_trainer(
     validation: Sequence[Pair],
     config: DPOConfig,
     image_size: int,
+    kind: type[PairTrainer] = PairTrainer,
     **options: Any,
 ) -> tuple[PairTrainer, int]:
     """Return the trainer, and how many pairs were left out as too long.
 
     Args:
-        model: A model without adapter; where `peft_config` is given its weights are the reference.
+        model: Where `peft_config` is given its weights are the reference; a model with an adapter
+            is its own, as it is now.
         processor: Of the model.
         pairs: To train on.
         validation: To evaluate on; may be empty.
         config: TRL's.
         image_size: Edge of the views, in pixels.
+        kind: The trainer's class.
         **options: Of the trainer: "peft_config", "callbacks", ...
 
     Raises:
@@ -191,7 +194,7 @@ def make_trainer(
     config.remove_unused_columns = False
     train, left_out = rows_of(pairs, processor, config.max_length)
     held = rows_of(validation, processor, config.max_length)[0] if validation else None
-    trainer = PairTrainer(
+    trainer = kind(
         model=model,
         args=config,
         train_dataset=train,
