@@ -207,7 +207,7 @@ def _lora_shape(folder: Path) -> tuple[int, float]:
         if (place / ADAPTER_CONFIG).is_file():
             config = _adapter_config(place)
             return int(config["r"]), float(config["lora_alpha"])
-    from overread.training.planner_sft import LORA
+    from overread.training.planner_parts import LORA
 
     return LORA.r, float(LORA.lora_alpha)
 
@@ -217,7 +217,7 @@ def _with_adapter(model: Any, trained: Trained) -> Any:
     from peft import LoraConfig, get_peft_model
     from safetensors.torch import load_file
 
-    from overread.training.planner_sft import LORA
+    from overread.training.planner_parts import LORA
 
     tensors = {
         f"base_model.model.{name}": tensor

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trl import ModelConfig
 
 from overread.agent import bundled
 from overread.evals.contamination import MANIFEST, check, read_manifest
@@ -16,8 +17,11 @@ from overread.imaging.phantoms.truth import Split
 from overread.index import embedder
 from overread.tools.bundled_segmenter import WEIGHTS
 from overread.training import manifest
+from overread.training.arguments import OurArguments
+from overread.training.examples import Example, PhantomRef
+from overread.training.mixes import manifest_lines
+from overread.training.models import earlier_lines
 from overread.training.phantom_cache import cases_of
-from overread.training.planner_sft import trained_on
 from overread.training.segmenter import Options
 from overread.training.segmenter import trained_on as segmenter_trained_on
 
@@ -92,10 +96,16 @@ def test_weights_without_a_manifest_may_know_the_whole_training_split(tmp_path: 
 def test_the_planner_knows_the_patients_of_its_traces_and_of_earlier_weights(
     tmp_path: Path,
 ) -> None:
-    traces, earlier = tmp_path / "t.jsonl", tmp_path / "vision" / "v.safetensors"
-    traces.write_text('{"cases": [["fundus", 5, 1], ["fundus", 5, 0]]}\n{"cases": []}\n')
+    earlier = tmp_path / "vision" / "v.safetensors"
     manifest.write(earlier.parent, manifest.lines_of([("chest-ct", 9)]))
-    said = read_manifest(manifest.write(tmp_path, trained_on([traces], earlier)))
+    shown = [PhantomRef(domain="fundus", patient=5, visit=visit) for visit in (1, 0)]
+    example = Example(
+        id="1", dataset="traces", task="chat", patient="ph-fundus-00005", split="train",
+        messages=[], images=[*shown],
+    )  # fmt: skip
+    arguments, model = OurArguments(vision=str(earlier)), ModelConfig("bundled")
+    lines = [*manifest_lines([example]), *earlier_lines(arguments, model)]
+    said = read_manifest(manifest.write(tmp_path, lines))
     assert {(line.domain, line.patients) for line in said.patients} == {
         ("fundus", ((5, 5),)),
         ("chest-ct", ((9, 9),)),
