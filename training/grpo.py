@@ -12,7 +12,7 @@ import logging
 import random
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from overread.imaging.errors import ConfigError
@@ -49,6 +49,10 @@ class GrpoArguments:
     reward_stats: str = field(
         default="",
         metadata={"help": "JSON of 'overread train reward-stats'; read, or written by it."},
+    )
+    stats_prompts: int = field(
+        default=200,
+        metadata={"help": "For reward-stats: prompts of each dataset and task, at most."},
     )
     steepness: float = field(default=STEEPNESS, metadata={"help": "k of the logistic."})
     form_weight: float = field(default=0.1, metadata={"help": "Of the form reward, 0..1."})
@@ -91,6 +95,14 @@ class GrpoArguments:
     alarm_patience: int = field(
         default=5, metadata={"help": "Logs in a row that an alarm sounds before the run stops."}
     )
+
+    def __post_init__(self) -> None:
+        """Refuse values outside the choices: those of a file are not checked by the parser."""
+        for one in fields(self):
+            allowed = one.metadata.get("choices")
+            value = getattr(self, one.name)
+            if allowed and value not in allowed:
+                raise ConfigError(f"{one.name} is '{value}'; choose from {', '.join(allowed)}")
 
     def limits(self) -> Limits:
         """Return the thresholds of the alarms."""
@@ -211,26 +223,29 @@ def make_trainer(
     processor: Any,
     **options: Any,
 ) -> "GRPOTrainer":
-    """Return TRL's trainer, guarded against lost checkpoints and losses that are no number."""
-    from trl import GRPOTrainer
+    """Return the trainer; "kind" among the options is its class.
 
-    from overread.training.guards import Guarded
+    Raises:
+        ConfigError: TRL refuses the settings.
+    """
+    from overread.training.grpo_trainer import PolicyTrainer
 
-    class Trainer(Guarded, GRPOTrainer):
-        """TRL's, with our guards."""
-
-    with warnings.catch_warnings():
-        # TRL says that rollout_func may change; our tests of it would tell.
-        warnings.filterwarnings("ignore", message=".*'rollout_func'.*", category=UserWarning)
-        return Trainer(
-            model=model,
-            args=config,
-            reward_funcs=list(functions),
-            train_dataset=rows_of(examples),
-            processing_class=processor,
-            rollout_func=rollouts,
-            **options,
-        )
+    kind = options.pop("kind", PolicyTrainer)
+    try:
+        with warnings.catch_warnings():
+            # TRL says that rollout_func may change; our tests of it would tell.
+            warnings.filterwarnings("ignore", message=".*'rollout_func'.*", category=UserWarning)
+            return kind(
+                model=model,
+                args=config,
+                reward_funcs=list(functions),
+                train_dataset=rows_of(examples),
+                processing_class=processor,
+                rollout_func=rollouts,
+                **options,
+            )
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"TRL refuses this: {' '.join(str(error).split())}") from error
 
 
 def rollouts_for(

@@ -74,7 +74,7 @@ def save_ours(model: torch.nn.Module, folder: Path, known: Sequence[str]) -> Non
     state = {
         name.removeprefix(_PREFIX): tensor.detach().to(torch.bfloat16).contiguous()
         for name, tensor in model.state_dict().items()
-        if any(part in name for part in PARTS)
+        if any(part in name for part in PARTS) and ".ref." not in name  # GRPO's frozen reference
     }
     save_file(state, folder / OURS)
 

@@ -9,7 +9,7 @@ the policy would take away again what it gains.
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 MIN_SAMPLES, MIN_PROMPTS = 100, 25
 """Below, the quartiles are noise: at 100 samples of a normal their standard error is 0.14 s."""
-PROMPTS = 200
-"""Prompts of each dataset and task, where it has so many."""
 
 
 class RewardStats(BaseModel, frozen=True, extra="forbid"):
@@ -59,7 +57,7 @@ def measure(
     examples: Sequence[Example],
     model: Any,
     processor: Any,
-    prompts: int = PROMPTS,
+    prompts: int,
     **options: Any,
 ) -> dict[str, Spread]:
     """Sample the baseline's answers and return the spread of their rewards.
@@ -68,7 +66,8 @@ def measure(
         arguments: Of the GRPO run.
         config: Of the GRPO run. KL and checkpoints are left out of it.
         examples: Of the mix.
-        model: The baseline. processor: Its processor.
+        model: The baseline.
+        processor: Its processor.
         prompts: At most so many of each dataset and task.
         **options: Of the trainer: "peft_config" and the like.
 
@@ -81,14 +80,9 @@ def measure(
     refuse_too_few(chosen, group)
     taken: dict[str, list[float]] = {kind: [] for kind in chosen}
     some = [example for part in chosen.values() for example in part]
-    quiet = replace(
-        config,
-        beta=0.0,
-        eval_strategy="no",
-        save_strategy="no",
-        report_to="none",
-        per_device_eval_batch_size=group * max(1, config.per_device_eval_batch_size // group),
-    )
+    quiet = copy(config)  # not `replace`: TRL's own derived fields would be refused
+    quiet.beta, quiet.eval_strategy, quiet.save_strategy, quiet.report_to = 0.0, "no", "no", []
+    quiet.per_device_eval_batch_size = group * max(1, config.per_device_eval_batch_size // group)
     trainer = make_trainer(
         quiet, [collector(taken)], some, rollouts_for(arguments, quiet, some), model, processor,
         eval_dataset=rows_of(some), **options,

@@ -17,6 +17,11 @@ _KEYS = "overread train {name} --config CONFIG.yaml [--resume] [--any-trl-key VA
 
 COMMANDS = {
     "sft": ("overread.training.sft", "Supervised fine-tuning on a data mix."),
+    "grpo": ("overread.training.grpo_run", "GRPO with normalised rewards and agent sessions."),
+    "reward-stats": (
+        "overread.training.reward_stats_run",
+        "Measure the baseline's rewards that a GRPO configuration is scaled by.",
+    ),
 }
 """Sub-command to the module whose `main(arguments)` does the work, and what it does."""
 
