@@ -42,7 +42,7 @@ def test_unknown_and_odd_keys_are_refused_in_one_sentence(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="did you mean 'num_generations'"):
         read_config(["--config", str(path)])
     path.write_text("rewards: rank\nuse_cpu: true\nbf16: false\n")
-    with pytest.raises(ConfigError, match="rewards is .rank.; choose from normalised, raw"):
+    with pytest.raises(ConfigError, match="rewards is 'rank'; choose from normalised, raw"):
         read_config(["--config", str(path)])
 
 
