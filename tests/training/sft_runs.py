@@ -1,9 +1,21 @@
-"""Configurations of short trainings on a tiny model, as YAML files that the command line reads."""
+"""A tiny model to be trained, and configurations of short trainings as users write them."""
 
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
+from transformers import SmolVLMConfig, SmolVLMForConditionalGeneration
+
+from overread.agent.architecture import (
+    IMAGE_SIZE,
+    PATCH,
+    SCALE_FACTOR,
+    build_processor,
+    load_tokenizer,
+)
+
+WIDTH = 64  # bitsandbytes quantises blocks of 64 weights
 
 SOURCES: list[dict[str, Any]] = [
     {"source": "phantoms", "task": "closed", "patients": 7, "weight": 2},
@@ -27,3 +39,30 @@ def write_config(folder: Path, model: Path | str, mix: Path | str, **keys: Any) 
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(told | keys))
     return path
+
+
+def save_base(folder: Path) -> Path:
+    """Save a model of two layers with the bundled planner's tokenizer and chat template."""
+    tokenizer = load_tokenizer()
+    shape = {"hidden_size": WIDTH, "intermediate_size": 2 * WIDTH, "num_attention_heads": 2}
+    text: dict[str, Any] = {
+        "model_type": "llama", "vocab_size": len(tokenizer), "num_hidden_layers": 2,
+        "num_key_value_heads": 2, "max_position_embeddings": 2048,
+        "pad_token_id": tokenizer.pad_token_id, **shape,
+    }  # fmt: skip
+    vision = {"num_hidden_layers": 1, "image_size": IMAGE_SIZE, "patch_size": PATCH, **shape}
+    config = SmolVLMConfig(
+        text_config=text,
+        vision_config=vision,
+        scale_factor=SCALE_FACTOR,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        tie_word_embeddings=True,
+    )
+    torch.manual_seed(0)
+    model = SmolVLMForConditionalGeneration(config)
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.save_pretrained(folder)
+    build_processor(tokenizer).save_pretrained(folder)
+    return folder
