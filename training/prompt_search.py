@@ -9,7 +9,7 @@ import importlib.util
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -137,10 +137,16 @@ def search(
 
             progress(f"searching with {wanted.optimiser}")
             metric = Metric(stage.items, Journal(wanted.least(), keep))
-            with redirect_stdout(log):
-                found = optimise(
-                    wanted, start, metric, author, _examples(learnt), _examples(chosen)
-                )
+            try:
+                with redirect_stdout(log), redirect_stderr(log):
+                    found = optimise(
+                        wanted, start, metric, author, _examples(learnt), _examples(chosen)
+                    )
+            except dspy.DSPyError as error:
+                raise stage.failure or ConfigError(
+                    f"the model that writes instructions gave nothing that {wanted.optimiser} can "
+                    "use; name a larger one by --writer, or take --optimiser bootstrap"
+                ) from error
             if stage.failure is not None:
                 raise stage.failure
             progress("comparing on held-out patients")

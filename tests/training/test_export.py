@@ -14,18 +14,18 @@ from overread.training.greedy import in_process
 from overread.training.quantise import check, check_bitsandbytes, kept_modules
 from overread.training.served_check import check as served_check
 from overread.training.trained import find, load, load_folder
-from tests.training import tiny_vlm
+from tests.training import served_vlm
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_vlm.save_base(tmp_path_factory.mktemp("base"))
+    return served_vlm.save_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Path:
     """A LoRA run that trained the connector, too, and says on whom."""
-    folder = tiny_vlm.save_run(tmp_path_factory.mktemp("run") / "sft", base, ["connector"])
+    folder = served_vlm.save_run(tmp_path_factory.mktemp("run") / "sft", base, ["connector"])
     manifest.write(folder, manifest.lines_of([("fundus", 5)]))
     (folder / "README.md").write_text("---\ntags: [x]\n---\nLearnt in ten steps.\n")
     return folder
@@ -36,7 +36,7 @@ def no_inputs(folder: Path) -> list[dict]:
 
 
 def answers(model, processor) -> list[list[int]]:
-    greedy = [in_process(model, processor, prompt, 12) for prompt in tiny_vlm.prompts()]
+    greedy = [in_process(model, processor, prompt, 12) for prompt in served_vlm.prompts()]
     return [[token.id for token in answer.tokens] for answer in greedy]
 
 
@@ -69,7 +69,7 @@ def test_an_adapter_lies_beside_a_base_with_all_else_that_was_trained(run, base,
 
 
 def test_a_plain_adapter_is_served_on_the_base_that_is_there(base, tmp_path) -> None:
-    plain = tiny_vlm.save_run(tmp_path / "run", base)
+    plain = served_vlm.save_run(tmp_path / "run", base)
     out = export(find(plain), tmp_path / "out", Wanted("adapter"), no_inputs)
     assert not (out / "base").exists()
     assert load_profile(str(out / "profile.toml")).model == str(base)
@@ -119,9 +119,9 @@ def test_what_a_run_cannot_give_is_said(run, base, tmp_path) -> None:
 
 
 def test_the_newest_checkpoint_counts_and_a_moved_base_is_named(run, base, tmp_path) -> None:
-    copy = tiny_vlm.save_run(tmp_path / "run", base)
+    copy = served_vlm.save_run(tmp_path / "run", base)
     (copy / "checkpoint-3").rename(copy / "checkpoint-12")
-    tiny_vlm.save_run(copy, base)
+    served_vlm.save_run(copy, base)
     assert find(copy).folder == copy / "checkpoint-12"
     config = copy / "checkpoint-12" / "adapter_config.json"
     config.write_text(config.read_text().replace(str(base), "/nowhere/model"))
@@ -131,7 +131,7 @@ def test_the_newest_checkpoint_counts_and_a_moved_base_is_named(run, base, tmp_p
 
 
 def test_a_merge_that_is_not_finite_leaves_nothing(base, tmp_path) -> None:
-    broken = tiny_vlm.save_run(tmp_path / "run", base)
+    broken = served_vlm.save_run(tmp_path / "run", base)
     file = broken / "checkpoint-3" / "adapter_model.safetensors"
     tensors = load_file(file)
     name = next(iter(tensors))
@@ -150,7 +150,7 @@ def test_bitsandbytes_shrinks_the_text_part_and_is_checked_here(run, tmp_path, b
     assert small[name].dtype == (torch.int8 if bits == 8 else torch.uint8)
     tower = "model.vision_model.encoder.layers.0.mlp.fc1.weight"
     assert torch.equal(small[tower], kept[tower])
-    found = served_check(find(run), out, verify(out), tiny_vlm.prompts())
+    found = served_check(find(run), out, verify(out), served_vlm.prompts())
     assert found.how == f"in this process, bitsandbytes with {bits} bits"
     assert (found.prompts, found.misread) == (4, 0)
     assert json.loads((out / "check.json").read_text())["same"] == found.same
@@ -159,7 +159,7 @@ def test_bitsandbytes_shrinks_the_text_part_and_is_checked_here(run, tmp_path, b
 def test_bitsandbytes_works_here_and_kept_modules_are_found() -> None:
     check_bitsandbytes(8)
     check_bitsandbytes(4)
-    assert kept_modules(tiny_vlm.model()) == ["model.vision_model", "model.connector", "lm_head"]
+    assert kept_modules(served_vlm.model()) == ["model.vision_model", "model.connector", "lm_head"]
 
 
 def test_what_this_machine_cannot_quantise_is_said_before_any_work(run, tmp_path) -> None:

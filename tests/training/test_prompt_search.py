@@ -1,8 +1,10 @@
 """Prompt searches over the real agent, against a server on this machine that follows its prompt."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -50,7 +52,7 @@ class Obedient:
     def reply(self, request: dict[str, Any]) -> str:
         messages = request["messages"]
         if "response_format" not in request:
-            return f"```\n{MAGIC}\n```\n[[ ## proposed_instruction ## ]]\n{MAGIC}"
+            return proposal(messages[-1]["content"])
         last = messages[-1]["content"]
         text = last if isinstance(last, str) else last[-1]["text"]
         key = next((key for key in self.answers if key in text), "")
@@ -86,6 +88,17 @@ class Obedient:
                 self.wfile.write(b"data: [DONE]\n\n")
 
         return Handler
+
+
+def proposal(asked: str) -> str:
+    """Fill in the fields that DSPy asks a writer of prompts for."""
+    wish = asked.rpartition("Respond with")[2]
+    if "a JSON object" in wish:
+        return json.dumps(dict.fromkeys(re.findall(r"`(\w+)`", wish), MAGIC))
+    names = re.findall(r"\[\[ ## (\w+) ## \]\]", wish)
+    values = {"module_advice": json.dumps({"plan": MAGIC, "write": "Look well."})}
+    fields = [f"[[ ## {name} ## ]]\n{values.get(name, MAGIC)}" for name in names]
+    return "\n\n".join(fields) or f"```\n{MAGIC}\n```"
 
 
 @pytest.fixture
@@ -125,7 +138,7 @@ def test_every_optimiser_finds_better_prompts(
 ) -> None:
     if optimiser == "miprov2":
         pytest.importorskip("optuna", reason="MIPROv2 needs optuna")
-    wanted = Search(**{**SMALL.__dict__, "optimiser": optimiser, "rounds": 3})
+    wanted = replace(SMALL, optimiser=optimiser, rounds=3)  # type: ignore[arg-type]
     result = search(wanted, config, tmp_path / "out")
     assert result.items == 6
     assert result.after > result.before
@@ -189,6 +202,19 @@ def test_the_planner_is_asked_as_the_agent_asks(
     assert inputs["session"].startswith("[E1] image 1") and item.question in inputs["session"]
     assert "base64" not in inputs["session"] and "bright" not in inputs["session"]
     assert json.loads(output.step)["why"] == "seen"
+
+
+def test_a_writer_that_writes_nonsense_is_named(
+    planner: Obedient, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dspy
+
+    def nonsense(*_: object) -> None:
+        dspy.Predict("question -> thoughts: list[int]")(question="What to say?")
+
+    monkeypatch.setattr(prompt_search, "optimise", nonsense)
+    with pytest.raises(ConfigError, match=r"gave nothing that bootstrap can use.*--writer"):
+        search(SMALL, config, tmp_path / "out")
 
 
 def test_a_list_of_tools_that_was_dropped_comes_back(config: Config, tmp_path: Path) -> None:

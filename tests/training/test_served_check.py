@@ -12,7 +12,7 @@ from overread.training.export import Wanted, export, verify
 from overread.training.greedy import Greedy, Token, bf16_step, divergence, in_process
 from overread.training.served_check import check, compare, phantom_prompts
 from overread.training.trained import find
-from tests.training import tiny_vlm
+from tests.training import served_vlm
 
 
 def answer(*tokens: Token, prompt_tokens: int = 9) -> Greedy:
@@ -61,7 +61,7 @@ def test_an_answer_that_ends_earlier_differs_and_is_no_tie() -> None:
 
 
 def test_counts_are_of_prompts_and_a_misread_prompt_is_never_agreement() -> None:
-    tokenizer = tiny_vlm.processor().tokenizer
+    tokenizer = served_vlm.processor().tokenizer
     tie = Token(6, {6: -0.6, 5: -0.7})
     near = Token(5, {5: -0.65, 6: -0.66}, 0.125)
     here = [answer(SURE), answer(near), answer(SURE)]
@@ -75,8 +75,8 @@ def test_counts_are_of_prompts_and_a_misread_prompt_is_never_agreement() -> None
 
 
 def test_greedy_answers_carry_log_probabilities_of_this_model() -> None:
-    model, (prompt,) = tiny_vlm.model(), tiny_vlm.prompts(1)
-    found = in_process(model, tiny_vlm.processor(), prompt, 5)
+    model, (prompt,) = served_vlm.model(), served_vlm.prompts(1)
+    found = in_process(model, served_vlm.processor(), prompt, 5)
     assert 1 <= len(found.tokens) <= 5
     for token in found.tokens:
         assert max(token.logprobs, key=token.logprobs.__getitem__) == token.id
@@ -93,7 +93,7 @@ def test_prompts_are_of_the_agent_and_bare_and_carry_their_picture() -> None:
 
 
 def test_ours_alone_cannot_be_served(tmp_path: Path) -> None:
-    base = tiny_vlm.save_base(tmp_path / "base")
+    base = served_vlm.save_base(tmp_path / "base")
     with pytest.raises(InputError, match="own tensors are no model"):
         check(find(base), tmp_path, {"kind": "ours", "format": None}, [])
 
@@ -102,12 +102,11 @@ def test_ours_alone_cannot_be_served(tmp_path: Path) -> None:
 @pytest.mark.timeout(2400)
 def test_vllm_answers_as_the_trained_model_merged_and_as_adapter(tmp_path: Path) -> None:
     """Fifty prompts each; only ties of bfloat16 may differ."""
-    base = tiny_vlm.save_base(tmp_path / "base", torch.bfloat16)
-    run = find(tiny_vlm.save_run(tmp_path / "run", base, ["connector"], torch.bfloat16))
+    run = find(served_vlm.save_taught_run(tmp_path))
     small = load_profile("bundled").model_copy(update={"context": 1024})
     profile = tmp_path / "small.toml"
     profile.write_text(profile_toml(small))
-    prompts = tiny_vlm.prompts(50)
+    prompts = served_vlm.prompts(50)
     for kind in ("merged", "adapter"):
         out = export(run, tmp_path / kind, Wanted(kind, profile=str(profile)), list)
         found = check(run, out, verify(out), prompts)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from overread.imaging.errors import InputError
 from overread.ui.commands import train_export, train_prompts
-from tests.training import tiny_vlm
+from tests.training import served_vlm
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(train_export.export)
@@ -18,8 +18,8 @@ app.command()(train_prompts.prompts)
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    base = tiny_vlm.save_base(tmp_path_factory.mktemp("base"))
-    return tiny_vlm.save_run(tmp_path_factory.mktemp("run") / "sft", base)
+    base = served_vlm.save_base(tmp_path_factory.mktemp("base"))
+    return served_vlm.save_run(tmp_path_factory.mktemp("run") / "sft", base)
 
 
 def call(*words: object) -> Result:

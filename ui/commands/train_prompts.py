@@ -81,8 +81,7 @@ def prompts(
         author = config_from(base_url=url), model
     if not no_start:
         ensure_server(config)
-    with err.status("searching") as status:
-        result = search(wanted, config, to, author, status.update)
+    result = search(wanted, config, to, author, lambda text: err.print(escape(text)))
     if as_json:
         typer.echo(json.dumps(asdict(result)))
         return
