@@ -108,7 +108,7 @@ def parse(arguments: Sequence[str], *types: type) -> Parsed:
     return Parsed(found, text, tuple(flags), frozenset(stated | set(keys)))
 
 
-def _parser(types: Sequence[type]) -> Any:
+def _parser(types: Sequence[Any]) -> Any:
     from trl import TrlParser
 
     class Parser(TrlParser):

@@ -118,7 +118,9 @@ def show_progress(trainer: Any, label: str) -> None:
 def _complete(config: SFTConfig, stated: frozenset[str], ours: OurArguments) -> None:
     """Set what our rows need, and what a user did not say."""
     config.remove_unused_columns = False
-    config.dataset_kwargs = {**(config.dataset_kwargs or {}), "skip_prepare_dataset": True}
+    given = config.dataset_kwargs
+    kwargs = given if isinstance(given, dict) else {}
+    config.dataset_kwargs = {**kwargs, "skip_prepare_dataset": True}
     if config.load_best_model_at_end:
         raise ConfigError("load_best_model_at_end is not supported: choose among the checkpoints")
     if ours.longest is not None and config.max_length is not None and "max_length" in stated:

@@ -224,8 +224,9 @@ def _with_adapter(model: Any, trained: Trained) -> Any:
         for name, tensor in load_file(trained.folder / OURS).items()
         if "lora_" in name
     }
-    shape = {"r": trained.rank, "lora_alpha": trained.alpha}
-    config = LoraConfig(target_modules=LORA.target_modules, **shape)
+    config = LoraConfig(
+        r=trained.rank, lora_alpha=int(trained.alpha), target_modules=LORA.target_modules
+    )
     adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
     if adapted.load_state_dict(tensors, strict=False).unexpected_keys:
         raise ConfigError(f"the adapter in {trained.folder} does not fit the bundled planner")
