@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from overread.agent.bundled import MANIFEST as MANIFEST_OF_OURS
 from overread.agent.bundled import OURS, merged
 from overread.agent.profiles import BUNDLED
 from overread.evals.contamination import MANIFEST
@@ -54,9 +55,10 @@ def find(run: Path, base: str | None = None) -> Trained:
     if not run.is_dir():
         raise InputError(f"there is no training run at {run}")
     for folder in _places(run):
-        if (folder / "ours" / OURS).is_file():
-            rank, alpha = _lora_shape(folder)
-            return Trained(run, folder / "ours", "ours", BUNDLED, rank, alpha)
+        for place in (folder / "ours", folder):
+            if (place / OURS).is_file():
+                rank, alpha = _lora_shape(place, folder)
+                return Trained(run, place, "ours", BUNDLED, rank, alpha)
         if (folder / ADAPTER).is_file():
             return _adapter(run, folder, base)
         if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
@@ -75,8 +77,7 @@ def load(trained: Trained) -> tuple[Any, Any]:
         ConfigError: transformers or PEFT cannot load it.
     """
     if trained.kind == "ours":
-        model, processor = merged(trained.folder / OURS, scale=0.0)
-        return _with_adapter(model, trained).eval(), processor
+        return _planner(trained)
     try:
         if trained.kind == "full":
             return _model(trained.folder).eval(), load_processor(trained.folder)
@@ -201,9 +202,12 @@ def _adapter_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _lora_shape(folder: Path) -> tuple[int, float]:
-    """Return rank and alpha: beside the weights, in a checkpoint, else those of the recipe."""
-    for place in _places(folder):
+def _lora_shape(weights: Path, run: Path) -> tuple[int, float]:
+    """Return rank and alpha: as written beside the weights, in a checkpoint, else the recipe's."""
+    if (weights / MANIFEST_OF_OURS).is_file():
+        told = json.loads((weights / MANIFEST_OF_OURS).read_text("utf-8"))
+        return int(told["lora_rank"]), float(told["lora_alpha"])
+    for place in _places(run):
         if (place / ADAPTER_CONFIG).is_file():
             config = _adapter_config(place)
             return int(config["r"]), float(config["lora_alpha"])
@@ -212,25 +216,18 @@ def _lora_shape(folder: Path) -> tuple[int, float]:
     return LORA.r, float(LORA.lora_alpha)
 
 
-def _with_adapter(model: Any, trained: Trained) -> Any:
-    """Return the bundled planner with the run's adapter beside it."""
-    from peft import LoraConfig, get_peft_model
-    from safetensors.torch import load_file
+def _planner(trained: Trained) -> tuple[Any, Any]:
+    """Return the bundled planner with the run's adapter beside the base."""
+    from peft import LoraConfig
 
-    from overread.training.planner_parts import LORA
+    from overread.agent.architecture import build_processor, load_tokenizer
+    from overread.training.planner_parts import TARGETS, build
 
-    tensors = {
-        f"base_model.model.{name}": tensor
-        for name, tensor in load_file(trained.folder / OURS).items()
-        if "lora_" in name
-    }
-    config = LoraConfig(
-        r=trained.rank, lora_alpha=int(trained.alpha), target_modules=LORA.target_modules
-    )
-    adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
-    if adapted.load_state_dict(tensors, strict=False).unexpected_keys:
-        raise ConfigError(f"the adapter in {trained.folder} does not fit the bundled planner")
-    return adapted.to(model.dtype)
+    tokenizer = load_tokenizer()
+    shape = {"r": trained.rank, "lora_alpha": trained.alpha}
+    config = LoraConfig(target_modules=TARGETS, **shape)  # type: ignore[arg-type]
+    model = build(tokenizer, None, trained.folder / OURS, config)
+    return model.eval(), build_processor(tokenizer)
 
 
 def _model(folder: Path) -> Any:

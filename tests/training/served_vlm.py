@@ -35,11 +35,14 @@ def teach(pupil: Any, answers: list[str], steps: int = 60, rate: float = 3e-3) -
         labels[place, len(row) - len(end) : len(row)] = torch.tensor(end)
     mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in whole])
     pixels = torch.cat([row["pixel_values"] for row in rows])
+    wanted = labels[:, 1:][labels[:, 1:] != -100]
+    inner = pupil.get_base_model() if hasattr(pupil, "get_base_model") else pupil
     learnt = [parameter for parameter in pupil.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(learnt, lr=rate)
     for _ in range(steps):
-        out = pupil(input_ids=ids, attention_mask=mask, labels=labels, pixel_values=pixels)
-        out.loss.backward()
+        states = inner.model(input_ids=ids, attention_mask=mask, pixel_values=pixels)[0][:, :-1]
+        logits = inner.lm_head(states[labels[:, 1:] != -100])  # the vocabulary is large
+        torch.nn.functional.cross_entropy(logits, wanted).backward()
         optimiser.step()
         optimiser.zero_grad()
 

@@ -5,6 +5,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from overread.agent.bundled import OURS, WEIGHTS, file_hash
+from overread.agent.bundled import read_manifest as read_ours
 from overread.agent.profiles import load_profile
 from overread.evals.contamination import MANIFEST, read_manifest
 from overread.imaging.errors import ConfigError, InputError
@@ -173,3 +175,25 @@ def test_what_this_machine_cannot_quantise_is_said_before_any_work(run, tmp_path
     with pytest.raises(InputError, match="there is no bnb of 3 bits"):
         check("bnb", 3)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_bundled_planner_is_exported_as_it_is_assembled(tmp_path: Path) -> None:
+    weights = find(WEIGHTS)
+    told = read_ours()
+    assert (weights.kind, weights.rank) == ("ours", told["lora_rank"])
+    merged = export(weights, tmp_path / "merged", Wanted(), no_inputs)
+    assert file_hash(merged / "model.safetensors") == told["sha256"]["assembled"]
+    ours = export(weights, tmp_path / "ours", Wanted("ours"), no_inputs)
+    assert file_hash(ours / OURS) == told["sha256"][OURS]
+    assert json.loads((ours / "manifest.json").read_text()) == told
+    apart = export(weights, tmp_path / "apart", Wanted("adapter"), no_inputs)
+    tensors = load_file(apart / "adapter" / "adapter_model.safetensors")
+    trained = {name for name in load_file(WEIGHTS / OURS) if "lora_" in name}
+    assert {
+        name.removeprefix("base_model.model.").replace(".weight", ".default.weight")
+        for name in tensors
+    } == trained
+    base = load_file(apart / "base" / "model.safetensors")
+    name = "model.connector.modality_projection.proj.weight"
+    assert torch.equal(base[name], load_file(WEIGHTS / OURS)[name])
