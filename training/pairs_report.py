@@ -239,7 +239,7 @@ def _cross(
     kinds: Sequence[str],
     key: Callable[[Pair], str],
 ) -> Table:
-    counts = Counter((key(pair), pair.kind) for pair in pairs)
+    counts: Counter[tuple[str, str]] = Counter((key(pair), pair.kind) for pair in pairs)
     values = sorted({value for value, _ in counts})
     rows = tuple(
         (value, *(str(counts[value, kind]) for kind in kinds),

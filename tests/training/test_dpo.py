@@ -256,7 +256,7 @@ def test_a_model_in_a_folder_is_trained_from_the_command_line(
     flags = (
         f"--model_name_or_path {folder} --pairs {path} --output_dir {out} --use_peft "
         "--lora_target_modules q_proj v_proj --use_cpu --bf16 false --gradient_checkpointing false "
-        "--max_steps 2 --save_steps 1 --report_to none --eval_strategy steps --eval_steps 2 "
+        "--max_steps 2 --save_steps 1 --logging_steps 1 --report_to none --eval_strategy steps --eval_steps 2 "
         "--dtype float32 --per_device_train_batch_size 2"
     )
     dpo(flags.split())

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import typer
 
-from overread.ui.commands import train_export, train_prompts
+from overread.ui.commands import train_export, train_pairs, train_prompts
 
 app = typer.Typer(
     help="Train planners with TRL: data mixes, checkpoints, cards.", no_args_is_help=True
@@ -17,6 +17,7 @@ _KEYS = "overread train {name} --config CONFIG.yaml [--resume] [--any-trl-key VA
 
 COMMANDS = {
     "sft": ("overread.training.sft", "Supervised fine-tuning on a data mix."),
+    "dpo": ("overread.training.dpo", "DPO on the pairs that 'train pairs' builds."),
     "grpo": ("overread.training.grpo_run", "GRPO with normalised rewards and agent sessions."),
     "reward-stats": (
         "overread.training.reward_stats_run",
@@ -42,4 +43,5 @@ for _name, (_module, _what) in COMMANDS.items():
         _forward(_module)
     )
 app.command()(train_export.export)
+app.command()(train_pairs.pairs)
 app.command()(train_prompts.prompts)
