@@ -198,6 +198,12 @@ def build_trainer(
     """
     if not examples:
         raise ConfigError("the mix has no example to train on; see its sources, tasks and splits")
+    at_once = (config.generation_batch_size or 1) // (config.num_generations or 1)
+    if len(examples) < at_once:
+        raise ConfigError(
+            f"the mix has {len(examples)} prompts and a step takes {at_once}, so nothing would be "
+            "trained; lower per_device_train_batch_size or gradient_accumulation_steps"
+        )
     if config.reward_weights is not None:
         raise ConfigError(
             "reward_weights is set by form_weight, citation_weight and judge_weight; take it out"

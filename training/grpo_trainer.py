@@ -31,13 +31,14 @@ class PolicyTrainer(Guarded, GRPOTrainer):
     """Trains any model."""
 
     def _get_train_sampler(self, dataset: Any = None) -> Sampler:
+        theirs: Any = super()._get_train_sampler(dataset)
         return EpochSampler(
-            data_source=self.train_dataset if dataset is None else dataset,
-            mini_repeat_count=self.num_generations,
-            batch_size=self.args.generation_batch_size // self.num_generations,
-            repeat_count=self.num_iterations * self.args.steps_per_generation,
-            shuffle=self.shuffle_dataset,
-            seed=self.args.seed,
+            data_source=theirs.data_source,
+            mini_repeat_count=theirs.mini_repeat_count,
+            batch_size=theirs.batch_size,
+            repeat_count=theirs.repeat_count,
+            shuffle=theirs.shuffle,
+            seed=theirs.seed,
         )
 
 

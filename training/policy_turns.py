@@ -84,7 +84,7 @@ class TurnWriter:
 
     def __init__(self, trainer: "GRPOTrainer") -> None:
         """Work for a trainer."""
-        self._trainer = trainer
+        self._trainer: Any = trainer
         self._tokenizer: Any = trainer._tokenizer
         self.has_logprobs = False
 
@@ -128,7 +128,7 @@ class TurnWriter:
     def has_room(self, turns: Turns, context: int) -> bool:
         """Return whether one more reply fits."""
         used = len(turns.prompt_ids) + len(turns.completion_ids)
-        return used + self._trainer.max_completion_length <= context
+        return bool(used + self._trainer.max_completion_length <= context)
 
     def decode(self, reply: Reply) -> str:
         """Return a reply as text, without the template's marks."""

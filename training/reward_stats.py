@@ -76,13 +76,15 @@ def measure(
         ConfigError: A task has no reward.
     """
     chosen = choose(examples, prompts, config.seed)
-    group = config.num_generations_eval or config.num_generations
+    group = int(config.num_generations_eval or config.num_generations or 1)
     refuse_too_few(chosen, group)
     taken: dict[str, list[float]] = {kind: [] for kind in chosen}
     some = [example for part in chosen.values() for example in part]
     quiet = copy(config)  # not `replace`: TRL's own derived fields would be refused
     quiet.beta, quiet.eval_strategy, quiet.save_strategy, quiet.report_to = 0.0, "no", "no", []
-    quiet.per_device_eval_batch_size = group * max(1, config.per_device_eval_batch_size // group)
+    quiet.per_device_eval_batch_size = group * max(
+        1, int(config.per_device_eval_batch_size) // group
+    )
     trainer = make_trainer(
         quiet, [collector(taken)], some, rollouts_for(arguments, quiet, some), model, processor,
         eval_dataset=rows_of(some), **options,

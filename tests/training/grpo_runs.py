@@ -10,6 +10,7 @@ from overread.agent.steps import Step, ToolCall
 from overread.imaging.phantoms import generate
 from overread.training.examples import Example, PhantomRef
 from overread.training.grpo import GrpoArguments, build_trainer
+from overread.training.grpo_trainer import PolicyTrainer
 from overread.training.normalisation import Spread
 from overread.training.phantom_examples import examples_of
 from tests.training.tiny_planner import load_planner
@@ -64,9 +65,15 @@ def scripted(trainer: GRPOTrainer, replies: Replies) -> list[int]:
 
 
 def make_trainer(
-    base: Path, out: Path, examples: list[Example], steps: int = 3, **ours: Any
+    base: Path,
+    out: Path,
+    examples: list[Example],
+    steps: int = 3,
+    model: Any = None,
+    kind: type[GRPOTrainer] = PolicyTrainer,
+    **ours: Any,
 ) -> GRPOTrainer:
-    model, processor = load_planner(base)
+    loaded, processor = load_planner(base)
     config = GRPOConfig(
         output_dir=str(out), max_steps=steps, per_device_train_batch_size=4, num_generations=2,
         max_completion_length=8, learning_rate=1e-3, beta=0.02, save_steps=1, logging_steps=1,
@@ -74,4 +81,6 @@ def make_trainer(
         lr_scheduler_type="constant", disable_tqdm=True,
     )  # fmt: skip
     arguments = GrpoArguments(tools="oracle", max_steps_per_session=3, probes="warn", **ours)
-    return build_trainer(arguments, config, examples, SPREADS, model, processor)
+    return build_trainer(
+        arguments, config, examples, SPREADS, model or loaded, processor, kind=kind
+    )

@@ -4,12 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file
 from trl import GRPOConfig
 
+from overread.agent.bundled import OURS
 from overread.imaging.errors import ConfigError
+from overread.training.arguments import OurArguments
 from overread.training.examples import FileRef
 from overread.training.grpo import GrpoArguments, rollouts_for, rows_of
+from overread.training.grpo_trainer import PlannerPolicyTrainer
 from overread.training.pay import Pay
+from overread.training.planner_parts import TARGETS
 from overread.training.rollouts import TOOL_TASK
 from tests.training.grpo_runs import (
     SPREADS,
@@ -84,6 +90,29 @@ def test_the_policy_is_really_sampled(base: Path, tmp_path: Path) -> None:
     assert entry["raw/phantoms/tool_use"] == 0  # and its replies are no steps
 
 
+@pytest.mark.slow
+def test_of_the_bundled_planner_the_adapter_learns_and_the_reference_stays(
+    base: Path, tmp_path: Path
+) -> None:
+    model = load_planner(base)[0].bfloat16()
+    adapted = get_peft_model(
+        model, LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS), autocast_adapter_dtype=False
+    )
+    two = [EXAMPLES[0], of_phantom(3, "closed")]
+    options = {"model": adapted, "kind": PlannerPolicyTrainer, "rewards": "raw"}
+    trainer = make_trainer(base, tmp_path / "run", two, steps=2, **options)
+    trainer.ours, trainer.known = OurArguments(), ()
+    scripted(trainer, lambda call, place: ("yes", "no")[place % 2])
+    before = {name: p.detach().clone() for name, p in adapted.named_parameters()}
+    trainer.train()
+    changed = {n for n, p in adapted.named_parameters() if not torch.equal(p, before[n])}
+    assert changed
+    assert all(".lora_" in name and ".default." in name for name in changed)
+    saved = load_file(tmp_path / "run" / "checkpoint-2" / "ours" / OURS)
+    assert any("lora_B" in name for name in saved)
+    assert not any(".ref." in name for name in saved)
+
+
 def test_rows_are_drawn_when_they_are_read() -> None:
     rows = rows_of(EXAMPLES)
     assert len(rows) == 2
@@ -106,6 +135,11 @@ def test_rows_are_drawn_when_they_are_read() -> None:
 def test_pay_that_misleads_is_refused(pay: Pay, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         pay.check(EXAMPLES)
+
+
+def test_a_mix_smaller_than_a_step_is_refused(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="1 prompts and a step takes 2"):
+        make_trainer(base, tmp_path / "run", EXAMPLES[:1])
 
 
 def test_a_task_without_reward_is_refused() -> None:

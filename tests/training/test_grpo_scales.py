@@ -45,7 +45,7 @@ def test_other_advantages_keep_the_ratio_of_scales(scale: str) -> None:
 
 
 def test_a_group_of_equal_rewards_has_no_direction() -> None:
-    assert advantages(torch.full((1, 8), 0.3), "group").abs().max() == 0
+    assert advantages(torch.full((1, 8), 0.25), "group").abs().max() == 0
 
 
 def test_the_share_of_the_gradient_follows_the_scale_without_deviations() -> None:
@@ -57,11 +57,12 @@ def test_the_share_of_the_gradient_follows_the_scale_without_deviations() -> Non
 
 
 def test_a_narrow_dataset_falls_below_its_start_only_without_group_deviations() -> None:
-    lowest = {
-        scale: min(narrow for _, narrow in run(replace(SHORT, scale=scale, conflict=True), 0).curve)
+    ends = {
+        scale: run(replace(SHORT, scale=scale, conflict=True), 0).curve[-1][1]
         for scale in ("group", "none")
     }
-    assert lowest["none"] < 0.95 < lowest["group"]
+    assert ends["none"] < 0.95
+    assert ends["group"] > 1
 
 
 def test_runs_repeat() -> None:
