@@ -5,7 +5,11 @@ from typing import Any
 
 import torch
 import yaml
-from transformers import SmolVLMConfig, SmolVLMForConditionalGeneration
+from transformers import (
+    PreTrainedTokenizerBase,
+    SmolVLMConfig,
+    SmolVLMForConditionalGeneration,
+)
 
 from overread.agent.architecture import (
     IMAGE_SIZE,
@@ -41,9 +45,8 @@ def write_config(folder: Path, model: Path | str, mix: Path | str, **keys: Any) 
     return path
 
 
-def save_base(folder: Path) -> Path:
-    """Save a model of two layers with the bundled planner's tokenizer and chat template."""
-    tokenizer = load_tokenizer()
+def tiny_model(tokenizer: PreTrainedTokenizerBase) -> SmolVLMForConditionalGeneration:
+    """Return a model of two layers in the bundled planner's architecture, always the same."""
     shape = {"hidden_size": WIDTH, "intermediate_size": 2 * WIDTH, "num_attention_heads": 2}
     text: dict[str, Any] = {
         "model_type": "llama", "vocab_size": len(tokenizer), "num_hidden_layers": 2,
@@ -63,6 +66,12 @@ def save_base(folder: Path) -> Path:
     torch.manual_seed(0)
     model = SmolVLMForConditionalGeneration(config)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    model.save_pretrained(folder)
+    return model
+
+
+def save_base(folder: Path) -> Path:
+    """Save the tiny model with the bundled planner's tokenizer and chat template."""
+    tokenizer = load_tokenizer()
+    tiny_model(tokenizer).save_pretrained(folder)
     build_processor(tokenizer).save_pretrained(folder)
     return folder
