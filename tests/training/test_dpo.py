@@ -267,3 +267,32 @@ def test_a_model_in_a_folder_is_trained_from_the_command_line(
         dpo(flags.split())
     dpo([*flags.split(), "--resume", "--max_steps", "3"])
     assert (out / "checkpoint-3").is_dir()
+
+
+@pytest.mark.slow
+def test_the_bundled_planner_is_trained_in_all_its_parts(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    from overread.agent.bundled import OURS, WEIGHTS
+    from overread.evals.contamination import MANIFEST, read_manifest
+    from overread.training.planner_parts import PARTS
+
+    path, out = tmp_path / "pairs.jsonl", tmp_path / "run"
+    write_lines(path, [pair(0, "look"), pair(1), pair(2, "look"), pair(3)])
+    flags = (
+        f"--config {CONFIGS / 'dpo-bundled.yaml'} --start {WEIGHTS / OURS} --pairs {path} "
+        f"--output_dir {out} --max_steps 2 --save_steps 1 --logging_steps 1 --warmup_steps 0 "
+        "--per_device_train_batch_size 2 --report_to none"
+    )
+    dpo(flags.split())
+    start, end = load_file(WEIGHTS / OURS), load_file(out / "ours" / OURS)
+    named = {name.replace(".default.", "."): tensor for name, tensor in end.items()}
+    plain = {name.replace(".default.", "."): tensor for name, tensor in start.items()}
+    assert named.keys() == plain.keys()  # the reference's copy is not among them
+    for part in PARTS:
+        assert any(not torch.equal(named[n], plain[n]) for n in named if part in n), part
+    assert "fundus" in {line.domain for line in read_manifest(out / "ours" / MANIFEST).patients}
+    card = (out / "README.md").read_text()
+    assert "Reward margin 0.000 at step 1" in card
+    dpo([*flags.split(), "--resume", "--max_steps", "3"])
+    assert (out / "checkpoint-3" / "ours" / OURS).is_file()

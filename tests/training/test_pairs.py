@@ -17,6 +17,7 @@ from overread.imaging.errors import InputError
 from overread.imaging.phantoms import generate, split_of
 from overread.index.embedder import load_embedder
 from overread.training.asking import ProcessAsker
+from overread.training.copying import measure, summarise
 from overread.training.examples import Example, Pair, PhantomRef, open_image, read_lines
 from overread.training.noise import Noise, noised
 from overread.training.pair_context import ContextPool, open_pool, says_as
@@ -149,6 +150,32 @@ def test_contexts_are_of_other_patients_and_the_wrong_ones_are_wrong(pool: Conte
             assert hit.patient_id != example.patient
             assert split_of(hit.patient_id) == "train"
     assert wrong >= 2
+
+
+def test_a_model_that_copies_is_measured_to_copy(pool: ContextPool) -> None:
+    asked = [presence_of("chest-xray", patient, False) for patient in range(5)]
+    truth = {str(e.messages[-2]["content"][-1]["text"]): e.reference["answers"][0] for e in asked}
+    assert len(truth) >= 3
+
+    class Copier:
+        name = "copier"
+
+        async def reply(self, messages: Sequence, pictures: Sequence, as_step: bool) -> str:
+            text = messages[-1]["content"][-1]["text"]
+            right = next(truth[question] for question in truth if text.endswith(question))
+            return WORD[right] if "<data>" in text else right
+
+        async def close(self) -> None:
+            return None
+
+    alike = [e for e in asked if truth[e.messages[-2]["content"][-1]["text"]]
+             == e.reference["answers"][0]]  # fmt: skip
+    rows = measure(alike, Copier(), pool, concurrency=2)
+    assert [row.id for row in rows] == [f"phantoms:{e.id}" for e in alike]
+    found = summarise(rows)
+    assert found.alone.rate == 1.0 and found.retrieved.rate == 0.0
+    assert found.copied.hits == found.copied.of == found.misled.hits > 0
+    assert found.over_reliance.rate == 1.0 and found.helped.of == 0
 
 
 def test_a_killed_filling_of_the_pool_goes_on(tmp_path: Path) -> None:

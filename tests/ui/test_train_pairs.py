@@ -13,8 +13,8 @@ from tests.evals.scripted_model import MODEL, ScriptedModel
 
 MIX = """
 sources:
-  - {source: phantoms, task: tool_use, patients: 7, limit: 6}
-  - {source: phantoms, task: closed, patients: 7, limit: 6}
+  - {source: phantoms, task: tool_use, patients: 7, limit: 25}
+  - {source: phantoms, task: closed, patients: 7, limit: 25}
 """
 
 
