@@ -95,11 +95,21 @@ def _open(rows: Sequence[dict[str, Any]], examples: Sequence[Example]) -> list[d
     pictures = [[open_image(ref) for ref in example.images] for example in examples]
     return [
         {
-            "prompt": json.loads(row["prompt"]),
-            "completion": json.loads(row["completion"]),
+            "prompt": _in_parts(row["prompt"]),
+            "completion": _in_parts(row["completion"]),
             "images": shown,
         }
         for row, shown in zip(rows, pictures, strict=True)
+    ]
+
+
+def _in_parts(messages: str) -> list[dict[str, Any]]:
+    """Return messages whose contents are all lists, as a table of datasets needs."""
+    return [
+        {**message, "content": [{"type": "text", "text": message["content"]}]}
+        if isinstance(message["content"], str)
+        else message
+        for message in json.loads(messages)
     ]
 
 

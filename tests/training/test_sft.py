@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainerState
 from trl import ModelConfig, SFTConfig
 
 from overread.agent.architecture import IMAGE_TOKENS, load_tokenizer
@@ -225,12 +226,30 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(
         tmp_path, base, write_mix(tmp_path), learning_rate=1e38, max_grad_norm=0, max_steps=9,
         warmup_steps=2, save_steps=1,
     )  # fmt: skip
-    with pytest.raises(TrainingStopped, match=r"not a number.*checkpoint-1 is kept") as caught:
+    said = r"loss of step 3 is not a number; .*checkpoint-2 is kept"
+    with pytest.raises(TrainingStopped, match=said) as caught:
         run(config)
     assert "\n" not in str(caught.value)
-    (kept,) = checkpoints(tmp_path / "run")
-    tensors = load_file(kept / "model.safetensors")
-    assert all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values())
+    for kept in checkpoints(tmp_path / "run"):
+        tensors = load_file(kept / "model.safetensors")
+        assert all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values())
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
+    class Saving:
+        def _save_checkpoint(self, model: Any, trial: Any) -> None:
+            raise AssertionError("a checkpoint was begun")
+
+    class Trainer(guards.Guarded, Saving):
+        args = SFTConfig(str(tmp_path), use_cpu=True)
+        state = TrainerState(global_step=7)
+        model = torch.nn.Linear(2, 2)
+
+    with torch.no_grad():
+        Trainer.model.bias[1] = float("nan")
+    said = "the weight bias is not a number and checkpoint-7 was not written"
+    with pytest.raises(TrainingStopped, match=said):
+        Trainer()._save_checkpoint(None, None)
 
 
 @pytest.mark.slow

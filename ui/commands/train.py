@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -27,9 +29,16 @@ COMMANDS = {
 """Sub-command to the module whose `main(arguments)` does the work, and what it does."""
 
 
-def _forward(module: str) -> Callable[[typer.Context], None]:
-    def command(context: typer.Context) -> None:
-        import_module(module).main(context.args)
+def _forward(module: str) -> Callable[..., None]:
+    def command(
+        context: typer.Context,
+        config: Annotated[Path | None, typer.Option(help="YAML of TRL's keys and ours.")] = None,
+        resume: Annotated[
+            bool, typer.Option("--resume", help="Go on from the newest checkpoint, if any.")
+        ] = False,
+    ) -> None:
+        told = [] if config is None else ["--config", str(config)]
+        import_module(module).main([*told, *(["--resume"] if resume else []), *context.args])
 
     return command
 
