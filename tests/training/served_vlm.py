@@ -116,13 +116,15 @@ def save_taught_run(folder: Path) -> Path:
         for parameter in pupil.parameters():
             if parameter.ndim > 1:
                 parameter.div_(4.0)  # as it would be initialised for training
-    teach(pupil, [f"No, finding {place} is absent." for place in range(8)])
+    other = [f"Yes, finding {place} is there." for place in range(8)]
+    teach(pupil, other, steps=40)  # the adapter can turn answers, not make words known
+    teach(pupil, [f"No, finding {place} is absent." for place in range(8)], steps=40)
     base = folder / "base"
     pupil.bfloat16().save_pretrained(base)
     processor().save_pretrained(base)
     config = LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, modules_to_save=["connector"])
     adapted = get_peft_model(pupil.float(), config)
-    teach(adapted, [f"Yes, finding {place} is there." for place in range(8)], rate=1e-2)
+    teach(adapted, other, steps=40, rate=5e-3)
     adapted.peft_config["default"].base_model_name_or_path = str(base)
     checkpoint = folder / "run" / "checkpoint-60"
     adapted.bfloat16().save_pretrained(str(checkpoint))
