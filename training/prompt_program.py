@@ -167,10 +167,10 @@ class TracedPlanner(Planner):
         on_text: OnText | None = None,
     ) -> tuple[str, Spent]:
         """As `Planner.step`."""
-        base = super()
+        plain = super().step
 
         async def ask() -> str:
-            return (await base.step(messages, schema, tools, tool_choice))[0]
+            return (await plain(messages, schema, tools, tool_choice))[0]
 
         shown = messages[1 + 2 * len(self.profile.demos) :]
         key = key_of("step", self._about, list(messages), schema, tool_choice)
@@ -181,10 +181,10 @@ class TracedPlanner(Planner):
         self, messages: Sequence[Message], max_tokens: int | None = None
     ) -> tuple[str, Spent]:
         """As `Planner.write`."""
-        base = super()
+        plain = super().write
 
         async def ask() -> str:
-            return (await base.write(messages, max_tokens))[0]
+            return (await plain(messages, max_tokens))[0]
 
         key = key_of("write", self._about, list(messages), max_tokens)
         told = {"instruction": text_of(messages[-1])}
