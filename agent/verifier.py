@@ -30,6 +30,16 @@ _POSITION = re.compile(
     r" of the (?:picture|image)\b",
     re.IGNORECASE,
 )
+# Words that can only mean a place, which a tool must have given; and words that mean other things
+# too, and are wrong only where a tool gave another one of them.
+_PLACE = re.compile(
+    r"\b(?:(?:upper|middle|lower) zone|(?:frontal|parietal|occipital|temporal) lobe|"
+    r"(?:supero|infero)(?:nasal|temporal))\b",
+    re.IGNORECASE,
+)
+_MAYBE_PLACE = re.compile(
+    r"\b(?:anterior|posterior|superficial|deep|liver|left kidney|right kidney)\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +133,7 @@ def _check(sentence: str, evidence: Sequence[Evidence], question: str) -> str | 
         or _check_mentions(sentence, own, intake)
         or _check_sides(sentence, own)
         or _check_position(sentence, own)
+        or _check_place(sentence, own)
         or _check_lead(sentence, own, question)
         or _check_sweeping(sentence, own, evidence)
     )
@@ -221,6 +232,24 @@ def _check_position(sentence: str, own: Sequence[Evidence]) -> str | None:
             where = ", ".join(entry.id for entry in own)
             return f"{where} does not place it at the {found.group().strip()}"
     return None
+
+
+def _check_place(sentence: str, own: Sequence[Evidence]) -> str | None:
+    """Check a zone, lobe, organ or quadrant against the place that a tool gave."""
+    if any(m.negated for m in language.mentions(sentence) if m.term.kind == "finding"):
+        return None
+    spoken = language.spoken(sentence)
+    given = {str(entry.values["place"]) for entry in own if entry.values.get("place")}
+    sure = {found.lower() for found in _PLACE.findall(spoken)}
+    maybe = {found.lower() for found in _MAYBE_PLACE.findall(spoken)}
+    wrong = sure - given
+    if any(_MAYBE_PLACE.fullmatch(place) for place in given) and not maybe & given:
+        wrong |= maybe
+    if not wrong:
+        return None
+    where = ", ".join(entry.id for entry in own) or "the cited evidence"
+    told = f"; it says {' and '.join(sorted(given))}" if given else ""
+    return f"{where} does not say {min(wrong)}{told}"
 
 
 def _check_lead(sentence: str, own: Sequence[Evidence], question: str) -> str | None:

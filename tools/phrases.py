@@ -30,7 +30,8 @@ def segmented(image: int, target: str, values: dict[str, Value], confidence: flo
         image: Number of the image.
         target: What was looked for.
         values: "found" (bool) and, when found: "area_mm2" or "area_percent", "long_axis_mm",
-            "regions", "picture_position" ("upper left"), "patient_side" ("left", "right", None).
+            "regions", "picture_position" ("upper left"), "patient_side" ("left", "right", None),
+            "place" ("upper zone", None).
         confidence: 0..1.
     """
     if not values["found"]:
@@ -45,6 +46,8 @@ def segmented(image: int, target: str, values: dict[str, Value], confidence: flo
     parts.append(f"{values['picture_position']} of the picture")
     if values.get("patient_side"):
         parts.append(f"patient {values['patient_side']}")
+    if values.get("place"):
+        parts.append(f"place {values['place']}")
     return f"segment {target} in image {image}: {', '.join(parts)}; confidence {confidence:.2f}"
 
 

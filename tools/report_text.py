@@ -158,6 +158,8 @@ def _segmented(entry: Evidence, target: str) -> Sentence:
         parts.append(f"patient {values['patient_side']}")
     else:
         parts.append(f"{values['picture_position']} of the picture")
+    if values.get("place"):
+        parts.append(str(values["place"]))
     abnormal = any(target in names for _, names in DOMAINS.values())
     return Sentence(f"{_capital(target)}: {', '.join(parts)}.", (entry.id,), target, abnormal)
 

@@ -11,11 +11,12 @@ from overread.tools import geometry, phrases
 from overread.tools.base import Artifact, ToolContext, ToolResult, Value
 from overread.tools.border import make_tool
 from overread.tools.pictures import store_mask, store_overlay
+from overread.tools.places import place_of
 from overread.tools.segmenter import Segmenter
 from overread.tools.sides import MIDLINE, has_sides, midline_of, patient_side
 from overread.tools.targets import canonical
 
-VERSION = "segment 1"
+VERSION = "segment 2"
 # The enumeration guides a planner under structured decoding; names are resolved by the segmenter,
 # whose refusal tells what it knows.
 Target = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TARGETS)})]
@@ -41,7 +42,9 @@ class SegmentArgs(BaseModel, extra="forbid"):
     )
 
 
-def describe(image: Image, target: str, mask: Mask, midline: float | None) -> dict[str, Value]:
+def describe(
+    image: Image, target: str, mask: Mask, midline: float | None, place: str | None
+) -> dict[str, Value]:
     """Return the size and place of a mask as the values of a result.
 
     Args:
@@ -49,6 +52,7 @@ def describe(image: Image, target: str, mask: Mask, midline: float | None) -> di
         target: Its name.
         mask: (rows, columns), not empty.
         midline: Column of the patient's middle; the picture's if None.
+        place: As of `place_of`.
     """
     values: dict[str, Value] = {"found": True, "target": target}
     if image.spacing_mm is not None:
@@ -59,7 +63,20 @@ def describe(image: Image, target: str, mask: Mask, midline: float | None) -> di
     values["regions"] = geometry.regions(mask)
     values["picture_position"] = geometry.picture_position(mask)
     values["patient_side"] = patient_side(image, target, mask, midline)
+    values["place"] = place
     return values
+
+
+def find_place(segmenter: Segmenter, image: Image, target: str, mask: Mask) -> str | None:
+    """Return the zone, lobe, organ or quadrant of a finding, from outlines of what is around it."""
+
+    def outline(name: str) -> Mask | None:
+        if name not in segmenter.targets:
+            return None
+        around = segmenter.segment(image, name)
+        return around.mask if around.found else None
+
+    return place_of(image, target, mask, outline)
 
 
 def find_midline(segmenter: Segmenter, image: Image, target: str) -> float | None:
@@ -92,7 +109,8 @@ def build(context: ToolContext) -> BaseTool:
         artifacts: list[Artifact] = []
         if segmentation.found:
             midline = find_midline(segmenter, picture, target)
-            values = describe(picture, target, segmentation.mask, midline)
+            place = find_place(segmenter, picture, target, segmentation.mask)
+            values = describe(picture, target, segmentation.mask, midline, place)
             artifacts = [
                 store_overlay(context.artifacts, picture, {target: segmentation.mask}),
                 store_mask(context.artifacts, segmentation.mask, target),

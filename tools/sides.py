@@ -48,7 +48,7 @@ def patient_side(
     examiner sees it.
     """
     if target == "optic disc" and mask.any():
-        return _eye(mask)
+        return eye_of(mask)
     if target in MIDLINE or not mask.any() or not has_sides(image):
         return None
     middle = (mask.shape[1] - 1) / 2 if midline is None else midline
@@ -59,7 +59,7 @@ def patient_side(
     return "left" if on_picture_right > 0.5 else "right"
 
 
-def _eye(disc: Mask) -> Side | None:
+def eye_of(disc: Mask) -> Side | None:
     """Return the eye whose optic disc lies there; None for a photograph centred on the disc."""
     width = disc.shape[1]
     offset = float(np.nonzero(disc)[1].mean()) - (width - 1) / 2

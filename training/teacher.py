@@ -219,16 +219,16 @@ def _where(question: Question, phantom: Phantom, rng: np.random.Generator) -> Pl
         values = seen.values
         if not values["found"]:
             return f"No {noun} was found [{seen.id}]."
-        place = values["picture_position"]
-        sided = any(side in question.answer for side in ("left", "right"))
-        if sided and not values.get("patient_side"):
+        side, within = values.get("patient_side"), f"{values['picture_position']} of the picture"
+        if question.content_type == "location":
+            if not values.get("place"):
+                raise NoAnswer
+            return f"{str(values['place']).capitalize()}: the {noun} is {within} [{seen.id}]."
+        if not side:
             raise NoAnswer
         if question.target == "optic disc":
-            eye = values["patient_side"]
-            return f"The {eye} eye: the optic disc is {place} of the picture [{seen.id}]."
-        if question.content_type == "side":
-            return f"The {noun} is on the {values['patient_side']} [{seen.id}]."
-        return f"{question.answer.capitalize()}: the {noun} is {place} of the picture [{seen.id}]."
+            return f"The {side} eye: the optic disc is {within} [{seen.id}]."
+        return f"The {noun} is on the {side} [{seen.id}]."
 
     return Plan(((f"Find where the {noun} is.", (_segment(question.target),)),), answer)
 

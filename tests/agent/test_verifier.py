@@ -297,3 +297,34 @@ def test_no_abnormality_must_hold_for_all_that_was_found_in_that_image() -> None
     assert verify(denied, session[:2]) == []
     right = segmented(3, "effusion", True, side="right")
     assert verify("No abnormality on the left [E2].", [INTAKE, session[1], right]) == []
+
+
+def placed(number: int, target: str, place: str | None) -> Evidence:
+    values: dict[str, Value] = {**segmented(number, target, True).values, "place": place}
+    return evidence(number, "segment", phrases.segmented(1, target, values, 0.9), values)
+
+
+@pytest.mark.parametrize(
+    ("target", "place", "answer", "reason"),
+    [
+        ("nodule", "upper zone", "Upper zone: the lung nodule is seen [E2].", None),
+        ("nodule", "upper zone", "The nodule is in the middle zone [E2].", "does not say middle zone"),
+        ("nodule", None, "The nodule is in the middle zone [E2].", "does not say middle zone"),
+        ("lesion", "frontal lobe", "Occipital lobe: there is a brain lesion [E2].", "occipital lobe"),
+        ("exudate", "superonasal", "Superonasal: the hard exudate is seen [E2].", None),
+        ("exudate", "superonasal", "Inferotemporal: the hard exudate is seen [E2].", "inferotemporal"),
+        ("nodule", "anterior", "Posterior: the lung nodule is seen [E2].", "it says anterior"),
+        ("nodule", None, "Posterior: the lung nodule is seen [E2].", None),
+        ("cyst", "left kidney", "Liver: the cyst is seen [E2].", "does not say liver"),
+        ("cyst", "left kidney", "The cyst is in the left kidney, not the liver [E2].", None),
+    ],
+)  # fmt: skip
+def test_places_are_those_that_a_tool_gave(
+    target: str, place: str | None, answer: str, reason: str | None
+) -> None:
+    problems = verify(answer, [INTAKE, placed(2, target, place)])
+    assert [bool(reason and reason in p.reason) for p in problems] == ([True] if reason else [])
+
+
+def test_what_is_absent_may_be_absent_from_a_zone() -> None:
+    assert not verify("There is no nodule in the upper zone [E2].", [segmented(2, "nodule", False)])
