@@ -84,9 +84,11 @@ class RunFolder:
         lines = [
             f"# {self.path.name}: {self.method} of {base}",
             "",
-            ("**Research prototype, not a medical device. Not for diagnosis or treatment.** Trained "
-            "by `overread train "
-            f"{self.method}`; what it was not measured on, it is not known to do."),
+            (
+                "**Research prototype, not a medical device. Not for diagnosis or treatment.** Trained "
+                "by `overread train "
+                f"{self.method}`; what it was not measured on, it is not known to do."
+            ),
             "",
             "## Data",
             "",
@@ -94,13 +96,17 @@ class RunFolder:
             "",
             *_data_table(data),
             "",
-            ("Patients and items are in `training-manifest.txt`; no patient of a test split is "
-            "among them, and evaluations refuse what is."),
+            (
+                "Patients and items are in `training-manifest.txt`; no patient of a test split is "
+                "among them, and evaluations refuse what is."
+            ),
             "",
             "## Recipe",
             "",
-            (f"`overread train {self.method} --config config.yaml{f' {flags}' if flags else ''}`, "
-            f"git revision `{told['git']}`, seed {told['seed']}."),
+            (
+                f"`overread train {self.method} --config config.yaml{f' {flags}' if flags else ''}`, "
+                f"git revision `{told['git']}`, seed {told['seed']}."
+            ),
             "",
             "```yaml",
             (self.path / CONFIG).read_text("utf-8").rstrip(),
