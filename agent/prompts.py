@@ -92,3 +92,18 @@ def direct_messages(
         {"role": "system", "content": system},
         {"role": "user", "content": content},
     ]
+
+
+def for_template(messages: Sequence[Message]) -> list[Message]:
+    """Return chat messages in the form of transformers' templates, images given beside them."""
+    told: list[Message] = []
+    for message in messages:
+        content = message["content"]
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        told.append(
+            {
+                "role": message["role"],
+                "content": [p if p["type"] == "text" else {"type": "image"} for p in parts],
+            }
+        )
+    return told

@@ -25,10 +25,11 @@ from overread.training import mixes
 from overread.training.arguments import OurArguments, Parsed, parse
 from overread.training.dpo_trainer import PairTrainer, make_trainer
 from overread.training.examples import Pair, read_lines
+from overread.training.finishing import finish
 from overread.training.guards import check_examples, resume_point
 from overread.training.models import check, earlier_lines, is_bundled, load
 from overread.training.pairs import check_splits
-from overread.training.planner_parts import PARTS, PlannerParts, save_ours
+from overread.training.planner_parts import PARTS, PlannerParts
 from overread.training.run_folder import RunFolder
 from overread.training.sft import report_to_tensorboard, show_progress
 
@@ -85,7 +86,7 @@ def train(parsed: Parsed) -> Path:
         _drop_reference(trainer.model)
     show_progress(trainer, f"dpo {out.name}")
     trainer.train(resume_from_checkpoint=start)
-    _finish(trainer, folder, bundled)
+    finish(trainer, folder, bundled, _margins(trainer.state.log_history))
     return out
 
 
@@ -146,17 +147,6 @@ def _drop_reference(model: Any) -> None:
         model.delete_adapter(_REFERENCE)
     for name, weight in model.named_parameters():  # adding an adapter froze the other parts
         weight.requires_grad_(any(part in name for part in PARTS))
-
-
-def _finish(trainer: Any, folder: RunFolder, bundled: bool) -> None:
-    if bundled:
-        if trainer.args.should_save:
-            save_ours(trainer.model, folder.path / "ours", folder.known)
-    else:
-        trainer.save_model(str(folder.path))
-    if trainer.args.should_save:
-        base = "the bundled planner" if bundled else trainer.model.config.name_or_path
-        folder.end(base, trainer.state.log_history, _margins(trainer.state.log_history))
 
 
 def _margins(history: Sequence[dict[str, Any]]) -> list[str]:

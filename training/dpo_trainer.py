@@ -154,7 +154,7 @@ def rows_of(pairs: Sequence[Pair], processor: Any, longest: int | None) -> tuple
 def _length(pair: Pair, processor: Any) -> int:
     import PIL.Image
 
-    from overread.training.greedy import for_template
+    from overread.agent.prompts import for_template
 
     text = processor.apply_chat_template(
         for_template(pair.messages), add_generation_prompt=True, tokenize=False

@@ -6,13 +6,13 @@ that differs is what tells, and how near the two candidates were to each other t
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import PIL.Image
 
-from overread.agent.prompts import Message
+from overread.agent.prompts import Message, for_template
 
 BF16_BITS = 8
 """Of the significand of bfloat16, the leading one included."""
@@ -178,21 +178,6 @@ async def served(client: Any, model: str, prompt: Prompt, longest: int) -> Greed
         for entry in content
     ]
     return Greedy(reply.usage.prompt_tokens, tuple(tokens))
-
-
-def for_template(messages: Sequence[Message]) -> list[Message]:
-    """Return chat messages in the form of transformers' templates, images given beside them."""
-    told: list[Message] = []
-    for message in messages:
-        content = message["content"]
-        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
-        told.append(
-            {
-                "role": message["role"],
-                "content": [p if p["type"] == "text" else {"type": "image"} for p in parts],
-            }
-        )
-    return told
 
 
 def _two(token: Token | None, one: int | None, other: int | None) -> tuple[Any, Any]:

@@ -13,11 +13,11 @@ from trl import GRPOConfig, ModelConfig
 from overread.imaging.errors import OverreadError
 from overread.training import mixes
 from overread.training.arguments import OurArguments, Parsed, parse
+from overread.training.finishing import finish
 from overread.training.grpo import GrpoArguments, build_trainer
 from overread.training.grpo_trainer import PlannerPolicyTrainer, PolicyTrainer
 from overread.training.guards import resume_point
 from overread.training.models import check, earlier_lines, is_bundled, load
-from overread.training.planner_parts import save_ours
 from overread.training.reward_stats import read_stats
 from overread.training.run_folder import RunFolder
 from overread.training.sft import report_to_tensorboard, show_progress
@@ -67,19 +67,8 @@ def train(parsed: Parsed) -> Path:
         trainer.ours, trainer.known = ours, known
     show_progress(trainer, f"grpo {out.name}")
     trainer.train(resume_from_checkpoint=start)
-    _finish(trainer, folder, bundled)
+    finish(trainer, folder, bundled, _notes(trainer))
     return out
-
-
-def _finish(trainer: Any, folder: RunFolder, bundled: bool) -> None:
-    if bundled:
-        if trainer.args.should_save:
-            save_ours(trainer.model, folder.path / "ours", folder.known)
-    else:
-        trainer.save_model(str(folder.path))
-    if trainer.args.should_save:
-        base = "the bundled planner" if bundled else trainer.model.config.name_or_path
-        folder.end(base, trainer.state.log_history, _notes(trainer))
 
 
 def _notes(trainer: Any) -> list[str]:

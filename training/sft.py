@@ -22,9 +22,10 @@ from overread.training import mixes
 from overread.training.arguments import OurArguments, Parsed, parse
 from overread.training.collate import PlannerCollator, TurnCollator, encode, image_marks, turns
 from overread.training.examples import Example
+from overread.training.finishing import finish
 from overread.training.guards import Guarded, resume_point
 from overread.training.models import check, earlier_lines, is_bundled, load
-from overread.training.planner_parts import IGNORED, PlannerParts, save_ours
+from overread.training.planner_parts import IGNORED, PlannerParts
 from overread.training.progress import Bar
 from overread.training.run_folder import RunFolder
 
@@ -102,7 +103,7 @@ def train(parsed: Parsed) -> Path:
         trainer.ours, trainer.known = ours, known
     show_progress(trainer, f"sft {out.name}")
     trainer.train(resume_from_checkpoint=start)
-    _finish(trainer, folder, bundled)
+    finish(trainer, folder, bundled)
     return out
 
 
@@ -157,17 +158,6 @@ def _rows(
         else:
             rows.append({**row, "place": place})
     return rows, left_out
-
-
-def _finish(trainer: Any, folder: RunFolder, bundled: bool) -> None:
-    if bundled:
-        if trainer.args.should_save:
-            save_ours(trainer.model, folder.path / "ours", folder.known)
-    else:
-        trainer.save_model(str(folder.path))
-    if trainer.args.should_save:
-        base = trainer.model.config.name_or_path
-        folder.end("the bundled planner" if bundled else base, trainer.state.log_history)
 
 
 def _told(left_out: dict[str, int]) -> str:

@@ -9,7 +9,7 @@ import PIL.Image
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from overread.agent.prompts import direct_messages
+from overread.agent.prompts import direct_messages, for_template
 from overread.agent.threads import in_thread
 from overread.agent.verifier import abstains
 from overread.evals.items import Item
@@ -64,7 +64,7 @@ class LocalSubject:
     def _generate(self, pictures: list[PIL.Image.Image], prompt: str) -> tuple[str, float]:
         """Return the answer and the geometric mean of its tokens' probabilities."""
         processor, model = self._load()
-        messages = _for_processor(direct_messages([""] * len(pictures), prompt))
+        messages = for_template(direct_messages([""] * len(pictures), prompt))
         words = processor.apply_chat_template(messages, add_generation_prompt=True)
         inputs = processor(text=words, images=pictures or None, return_tensors="pt")
         inputs = inputs.to(model.device)
@@ -94,15 +94,3 @@ class LocalSubject:
             moved: Any = model
             self._loaded = processor, moved.to(device).eval()
         return self._loaded
-
-
-def _for_processor(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return chat messages in the form of transformers' templates, images given beside them."""
-    told: list[dict[str, Any]] = []
-    for message in messages:
-        content = message["content"]
-        if isinstance(content, str):
-            content = [{"type": "text", "text": content}]
-        parts = [part if part["type"] == "text" else {"type": "image"} for part in content]
-        told.append({"role": message["role"], "content": parts})
-    return told

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from overread.agent.architecture import CHAT_TEMPLATE, IMAGE_MARKS
-from overread.training.greedy import for_template
+from overread.agent.prompts import for_template
 
 SIZE, PATCH, FACTOR, WIDTH = 224, 56, 2, 48
 TOKENS = (SIZE // PATCH // FACTOR) ** 2
