@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from overread.agent.threads import in_thread
 from overread.evals.items import Item
 from overread.evals.kept import Kept, key_of
 from overread.evals.marking import Marks
@@ -79,6 +80,6 @@ class Judging:
         verdict = await self._patience.ask(
             lambda: self._judge.grade(item.question, item.answers, answer)
         )
-        if self._kept is not None:
-            self._kept.put(key, verdict.model_dump())
+        if (kept := self._kept) is not None:  # written through to the disk, which takes its time
+            await in_thread(lambda: kept.put(key, verdict.model_dump()))
         return verdict

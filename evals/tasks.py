@@ -117,8 +117,8 @@ class Asking:
         if self.cache is not None and (kept := self.cache.get(name)) is not None:
             return kept
         reply = await self.patience.ask(lambda: self.subject.answer(item, prompt, seed))
-        if self.cache is not None:
-            self.cache.put(name, reply)
+        if (cache := self.cache) is not None:  # written through to the disk, which takes its time
+            await in_thread(lambda: cache.put(name, reply))
         return reply
 
     async def _mark(self, item: Item, reply: Reply) -> Marks:

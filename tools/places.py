@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from overread.imaging.study import Image, Mask
+from overread.tools.geometry import centroid
 from overread.tools.sides import eye_of, has_sides
 
 Outline = Callable[[str], Mask | None]
@@ -56,13 +57,8 @@ def place_of(image: Image, target: str, mask: Mask, outline: Outline) -> str | N
     if target == "cyst" and image.modality == "CT" and axial:
         return _organ(mask, outline)
     if target in ("cyst", "mass") and image.modality == "US":
-        return "superficial" if _centre(mask)[0] < mask.shape[0] / 2 else "deep"
+        return "superficial" if centroid(mask)[0] < mask.shape[0] / 2 else "deep"
     return None
-
-
-def _centre(mask: Mask) -> tuple[float, float]:
-    rows, columns = np.nonzero(mask)
-    return float(rows.mean()), float(columns.mean())
 
 
 def _level(mask: Mask, around: Mask | None) -> float | None:
@@ -70,7 +66,7 @@ def _level(mask: Mask, around: Mask | None) -> float | None:
     if around is None or not around.any():
         return None
     rows = np.flatnonzero(around.any(axis=1))
-    return (_centre(mask)[0] - float(rows[0])) / max(float(rows[-1] - rows[0]), 1.0)
+    return (centroid(mask)[0] - float(rows[0])) / max(float(rows[-1] - rows[0]), 1.0)
 
 
 def _lung(mask: Mask, outline: Outline) -> Mask | None:
@@ -101,7 +97,7 @@ def _quadrant(mask: Mask, disc: Mask | None) -> str | None:
     """Return the quadrant; None for a photograph centred on the disc, which shows no macula."""
     if disc is None or (eye := eye_of(disc)) is None:
         return None
-    row, column = _centre(mask)
+    row, column = centroid(mask)
     right_half = column > (mask.shape[1] - 1) / 2
     nasal = right_half == (eye == "right")  # the disc of a right eye lies on the picture's right
     vertical = "supero" if row < (mask.shape[0] - 1) / 2 else "infero"

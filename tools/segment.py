@@ -1,5 +1,6 @@
 """Outline a structure or finding, and say how large it is and where."""
 
+from functools import cache
 from typing import Annotated
 
 from langchain_core.tools import BaseTool
@@ -11,7 +12,7 @@ from overread.tools import geometry, phrases
 from overread.tools.base import Artifact, ToolContext, ToolResult, Value
 from overread.tools.border import make_tool
 from overread.tools.pictures import store_mask, store_overlay
-from overread.tools.places import place_of
+from overread.tools.places import Outline, place_of
 from overread.tools.segmenter import Segmenter
 from overread.tools.sides import MIDLINE, has_sides, midline_of, patient_side
 from overread.tools.targets import canonical
@@ -67,25 +68,26 @@ def describe(
     return values
 
 
-def find_place(segmenter: Segmenter, image: Image, target: str, mask: Mask) -> str | None:
-    """Return the zone, lobe, organ or quadrant of a finding, from outlines of what is around it."""
+def outlines(segmenter: Segmenter, image: Image) -> Outline:
+    """Return what gives the structures of an image by name; each is segmented once."""
 
+    @cache
     def outline(name: str) -> Mask | None:
         if name not in segmenter.targets:
             return None
         around = segmenter.segment(image, name)
         return around.mask if around.found else None
 
-    return place_of(image, target, mask, outline)
+    return outline
 
 
-def find_midline(segmenter: Segmenter, image: Image, target: str) -> float | None:
+def find_midline(outline: Outline, image: Image, target: str) -> float | None:
     """Return the column of the patient's middle where sides matter, from the outline of the body."""
-    outline = _OUTLINE.get(image.modality)
-    if target in MIDLINE or not has_sides(image) or outline not in segmenter.targets:
+    body = _OUTLINE.get(image.modality)
+    if target in MIDLINE or not has_sides(image) or body is None:
         return None
-    segmentation = segmenter.segment(image, outline)
-    return midline_of(segmentation.mask) if segmentation.found else None
+    mask = outline(body)
+    return None if mask is None else midline_of(mask)
 
 
 def build(context: ToolContext) -> BaseTool:
@@ -108,8 +110,9 @@ def build(context: ToolContext) -> BaseTool:
         values: dict[str, Value] = {"found": False, "target": target}
         artifacts: list[Artifact] = []
         if segmentation.found:
-            midline = find_midline(segmenter, picture, target)
-            place = find_place(segmenter, picture, target, segmentation.mask)
+            outline = outlines(segmenter, picture)
+            midline = find_midline(outline, picture, target)
+            place = place_of(picture, target, segmentation.mask, outline)
             values = describe(picture, target, segmentation.mask, midline, place)
             artifacts = [
                 store_overlay(context.artifacts, picture, {target: segmentation.mask}),
