@@ -23,7 +23,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from overread.evals.items import Item
 from overread.imaging.errors import InputError
 from overread.imaging.phantoms.generate import PATIENTS
-from overread.imaging.phantoms.seeds import split_of
+from overread.imaging.phantoms.seeds import Case, split_of
 from overread.imaging.phantoms.truth import Split
 from overread.imaging.vocabulary import DOMAINS
 
@@ -72,7 +72,7 @@ class Patients(BaseModel, frozen=True, extra="forbid", strict=True):
         """Return whether a patient of a domain is among them."""
         if domain != self.domain:
             return False
-        if self.split is not None and split_of(f"ph-{domain}-{number:05d}") != self.split:
+        if self.split is not None and split_of(Case(domain, number, 0, 0).patient_id) != self.split:
             return False
         return any(first <= number <= last for first, last in self.patients)
 

@@ -4,14 +4,15 @@ Every key of TRL's is accepted, by its own name. A key that nobody knows is refu
 """
 
 import difflib
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 
-from overread.imaging.errors import ConfigError
+from overread.imaging.errors import ConfigError, OverreadError
 from overread.training.examples import VIEW_SIZE
 
 
@@ -106,6 +107,15 @@ def parse(arguments: Sequence[str], *types: type) -> Parsed:
     _refuse_remote_code(found)
     stated = {flag.removeprefix("--").split("=")[0] for flag in flags if flag.startswith("--")}
     return Parsed(found, text, tuple(flags), frozenset(stated | set(keys)))
+
+
+def run_script(main: Callable[[Sequence[str]], None]) -> None:
+    """Run a trainer as `python -m`, which accelerate starts: an error is one sentence."""
+    try:
+        main(sys.argv[1:])
+    except OverreadError as error:
+        sys.stderr.write(f"overread: {error}\n")
+        sys.exit(error.exit_code)
 
 
 def _parser(types: Sequence[Any]) -> Any:

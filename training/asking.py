@@ -1,9 +1,10 @@
 """Ask a model for replies: the served planner, any OpenAI-compatible endpoint, or one in this process."""
 
+import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import PIL.Image
 
@@ -13,8 +14,10 @@ from overread.agent.profiles import Profile, load_profile
 from overread.agent.prompts import Message
 from overread.agent.steps import step_schema
 from overread.agent.threads import in_thread
-from overread.imaging.errors import ConfigError
+from overread.imaging.errors import ConfigError, OverreadError
 from overread.imaging.render import data_url
+
+T = TypeVar("T")
 
 LONGEST = 160
 """Tokens of a reply at most; answers are short, and a reply without an end is worth nothing."""
@@ -99,16 +102,44 @@ class ProcessAsker:
     def _generate(self, messages: Sequence[Message], pictures: Sequence[PIL.Image.Image]) -> str:
         import torch
 
-        from overread.training.greedy import Prompt, encode
+        from overread.training.greedy import Prompt, inputs_of
 
-        inputs = encode(self._processor, Prompt(list(messages), list(pictures)))
-        inputs = inputs.to(self._model.device)
-        if "pixel_values" in inputs:
-            inputs["pixel_values"] = inputs["pixel_values"].to(self._model.dtype)
+        prompt = Prompt(list(messages), list(pictures))
+        inputs = inputs_of(self._model, self._processor, prompt)
         with torch.inference_mode():
             out = self._model.generate(**inputs, max_new_tokens=self._longest, do_sample=False)
         new = out[0, inputs["input_ids"].shape[1] :]
         return str(self._processor.decode(new, skip_special_tokens=True)).strip()
+
+
+async def for_each(
+    rows: Iterable[T], work: Callable[[T], Awaitable[None]], concurrency: int, asker: Asker
+) -> None:
+    """Work on rows, a few at a time; the first failure ends the others. The asker is closed.
+
+    Args:
+        rows: Taken in order.
+        work: Done for each.
+        concurrency: Rows at the same time.
+        asker: What the work asks.
+
+    Raises:
+        OverreadError: The first of the work's.
+    """
+    queue = iter(rows)
+
+    async def worker() -> None:
+        for row in queue:
+            await work(row)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(worker())
+    except* OverreadError as errors:
+        raise errors.exceptions[0] from None
+    finally:
+        await asker.close()
 
 
 def make_asker(text: str, config: Config, start: Callable[[Config], object] | None = None) -> Asker:

@@ -26,7 +26,8 @@ from overread.training.collate import TurnCollator, turns
 from overread.training.examples import Example, open_image
 from overread.training.models import load
 from overread.training.phantom_examples import phantom_examples
-from overread.training.sft import VlmTrainer, show_progress
+from overread.training.progress import show_progress
+from overread.training.sft import VlmTrainer
 
 Way = Literal["ours", "bare"]
 WARM_UP = 2

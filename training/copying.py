@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from overread.agent.config import load_config
-from overread.imaging.errors import InputError, OverreadError
+from overread.evals.items import Item
+from overread.imaging.errors import InputError
 from overread.imaging.files import ORDINARY, write_whole
 from overread.index.embedder import load_embedder
-from overread.training.asking import Asker, make_asker
+from overread.training.asking import Asker, for_each, make_asker
 from overread.training.examples import Example
 from overread.training.pair_context import ContextPool, open_pool, says_as
 from overread.training.trials import item_to_mark, try_example
@@ -121,40 +122,25 @@ def measure(
         raise InputError("none of the examples has an answer that is right or wrong")
     rows: dict[int, Exposure] = {}
 
-    async def work(queue: "asyncio.Queue[int]") -> None:
-        while not queue.empty():
-            place = queue.get_nowait()
-            example, item = marked[place]
-            trial = await try_example(example, item, asker, pool, None)
-            misled, context = trial.misled, trial.wrong_context
-            copied = None
-            if misled is not None and context is not None:
-                copied = not misled.right and says_as(item, context, misled.words or "")
-            rows[place] = Exposure(
-                id=f"{example.dataset}:{example.id}",
-                patient=example.patient,
-                alone=trial.alone.right,
-                retrieved=None if trial.helped is None else trial.helped.right,
-                wrong=None if misled is None else misled.right,
-                copied=copied,
-            )
-            if progress is not None:
-                progress(len(rows), len(marked))
+    async def work(row: tuple[int, tuple[Example, Item]]) -> None:
+        place, (example, item) = row
+        trial = await try_example(example, item, asker, pool, None)
+        misled, context = trial.misled, trial.wrong_context
+        copied = None
+        if misled is not None and context is not None:
+            copied = not misled.right and says_as(item, context, misled.words or "")
+        rows[place] = Exposure(
+            id=f"{example.dataset}:{example.id}",
+            patient=example.patient,
+            alone=trial.alone.right,
+            retrieved=None if trial.helped is None else trial.helped.right,
+            wrong=None if misled is None else misled.right,
+            copied=copied,
+        )
+        if progress is not None:
+            progress(len(rows), len(marked))
 
-    async def all_of_them() -> None:
-        queue: asyncio.Queue[int] = asyncio.Queue()
-        for place in range(len(marked)):
-            queue.put_nowait(place)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(concurrency):
-                    group.create_task(work(queue))
-        except* OverreadError as errors:
-            raise errors.exceptions[0] from None
-        finally:
-            await asker.close()
-
-    asyncio.run(all_of_them())
+    asyncio.run(for_each(enumerate(marked), work, concurrency, asker))
     return [rows[place] for place in range(len(marked))]
 
 

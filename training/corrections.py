@@ -19,10 +19,10 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from overread.agent.prompts import Message, direct_messages
+from overread.agent.prompts import direct_messages
 from overread.imaging.errors import InputError
 from overread.imaging.phantoms import split_of
-from overread.training.examples import FileRef, Pair
+from overread.training.examples import FileRef, Pair, as_parts
 
 DATASET = "feedback"
 
@@ -118,8 +118,6 @@ def _question(row: Feedback) -> str:
 
 
 def _pair(id_: str, row: Feedback, chosen: str, rejected: str, folder: Path) -> Pair:
-    messages: list[Message] = direct_messages([""] * len(row.images), row.question)
-    parts = [p if p["type"] == "text" else {"type": "image"} for p in messages[-1]["content"]]
     return Pair(
         id=f"{DATASET}:{id_}:correction",
         dataset=DATASET,
@@ -127,7 +125,7 @@ def _pair(id_: str, row: Feedback, chosen: str, rejected: str, folder: Path) -> 
         task="open",
         patient=row.patient,
         split=split_of(row.patient),
-        messages=[*messages[:-1], {**messages[-1], "content": parts}],
+        messages=as_parts(direct_messages([""] * len(row.images), row.question)),
         images=[FileRef(path=(folder / image).resolve()) for image in row.images],
         chosen=chosen.strip(),
         rejected=rejected.strip(),

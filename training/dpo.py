@@ -11,8 +11,6 @@ Source: Rafailov et al., Direct preference optimization, arXiv:2305.18290; RAG-P
 reference with the adapter off) are those of MMed-RAG, arXiv:2410.13085.
 """
 
-import sys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +18,9 @@ from typing import Any
 
 from trl import DPOConfig, ModelConfig
 
-from overread.imaging.errors import ConfigError, InputError, OverreadError
+from overread.imaging.errors import ConfigError, InputError
 from overread.training import mixes
-from overread.training.arguments import OurArguments, Parsed, parse
+from overread.training.arguments import OurArguments, Parsed, parse, run_script
 from overread.training.dpo_trainer import PairTrainer, make_trainer
 from overread.training.examples import Pair, read_lines
 from overread.training.finishing import finish
@@ -30,8 +28,8 @@ from overread.training.guards import check_examples, resume_point
 from overread.training.models import check, earlier_lines, is_bundled, load
 from overread.training.pairs import check_splits
 from overread.training.planner_parts import PARTS, PlannerParts
+from overread.training.progress import report_to_tensorboard, show_progress
 from overread.training.run_folder import RunFolder
-from overread.training.sft import report_to_tensorboard, show_progress
 
 _REFERENCE = "ref"  # TRL's name of the copied adapter
 
@@ -107,19 +105,11 @@ def read_pairs(path: Path) -> list[Pair]:
 
 def summary(path: Path, train_pairs: Sequence[Pair], held: Sequence[Pair]) -> dict[str, Any]:
     """Return counts and hash of pairs, as a run folder notes them."""
-    counts = {
-        name: {
-            "examples": len(some),
-            "distinct": len({pair.id for pair in some}),
-            "patients": len({pair.patient for pair in some}),
-            "images": len({ref.model_dump_json() for pair in some for ref in pair.images}),
-            "by_dataset_and_task": dict(
-                sorted(Counter(f"{pair.dataset}/{pair.kind}" for pair in some).items())
-            ),
-        }
+    told = {
+        name: mixes.counts(some, lambda pair: pair.kind)
         for name, some in (("train", train_pairs), ("validation", held))
     }
-    return {"name": path.stem, **counts, "sha256": mixes.digest([*train_pairs, *held])}
+    return {"name": path.stem, **told, "sha256": mixes.digest([*train_pairs, *held])}
 
 
 def _check(ours: DpoArguments, config: DPOConfig, bundled: bool) -> None:
@@ -168,8 +158,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except OverreadError as error:
-        sys.stderr.write(f"overread: {error}\n")
-        sys.exit(error.exit_code)
+    run_script(main)

@@ -17,19 +17,21 @@ from collections.abc import Sequence
 from types import MethodType
 from typing import Any
 
+import PIL.Image
 import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.utils import FusedCausalLMOutput
 
+from overread.agent.prompts import for_template
 from overread.imaging.errors import InputError
 from overread.training.dpo_collate import PairCollator
-from overread.training.examples import Pair
+from overread.training.examples import VIEW_SIZE, Pair
 from overread.training.guards import Guarded
 from overread.training.master_adamw import MasterAdamW
+from overread.training.planner_parts import IGNORED
 
-IGNORED = -100
 LENGTH = "length"
 
 
@@ -152,14 +154,10 @@ def rows_of(pairs: Sequence[Pair], processor: Any, longest: int | None) -> tuple
 
 
 def _length(pair: Pair, processor: Any) -> int:
-    import PIL.Image
-
-    from overread.agent.prompts import for_template
-
     text = processor.apply_chat_template(
         for_template(pair.messages), add_generation_prompt=True, tokenize=False
     )
-    blank = [PIL.Image.new("RGB", (224, 224)) for _ in pair.images]
+    blank = [PIL.Image.new("RGB", (VIEW_SIZE, VIEW_SIZE)) for _ in pair.images]
     prompt = processor(text=[text], images=[blank] if blank else None)["input_ids"][0]
     replies = [processor.tokenizer(reply)["input_ids"] for reply in (pair.chosen, pair.rejected)]
     return len(prompt) + max(len(reply) for reply in replies) + 2

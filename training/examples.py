@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from overread.imaging.errors import ConfigError, InputError
 from overread.imaging.files import ORDINARY, open_whole
+from overread.imaging.phantoms.seeds import Case, split_of
 from overread.imaging.phantoms.truth import Split
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ class PhantomRef(BaseModel, frozen=True, extra="forbid"):
     patient: int
     visit: int = 0
     as_png: bool = False
+
+    @property
+    def patient_id(self) -> str:
+        """As of the phantom."""
+        return Case(self.domain, self.patient, self.visit, 0).patient_id
 
 
 class FileRef(BaseModel, frozen=True, extra="forbid"):
@@ -122,6 +128,19 @@ class Pair(BaseModel, frozen=True, extra="forbid"):
 Line = TypeVar("Line", Example, Pair)
 
 
+def as_parts(messages: Iterable[Message]) -> list[Message]:
+    """Return messages in which each image's address is replaced by a bare image part."""
+
+    def part(shown: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "image"} if shown["type"] == "image_url" else shown
+
+    return [
+        message if isinstance(message["content"], str)
+        else {**message, "content": [part(shown) for shown in message["content"]]}
+        for message in messages
+    ]  # fmt: skip
+
+
 def open_image(ref: PhantomRef | FileRef, size: int = VIEW_SIZE) -> "Picture":
     """Return an image as the planner sees it: square, RGB, the whole image, black beside it.
 
@@ -133,6 +152,12 @@ def open_image(ref: PhantomRef | FileRef, size: int = VIEW_SIZE) -> "Picture":
         UnreadableImage: The file is not an image.
     """
     return _view(ref, size).copy()
+
+
+def of_test_split(line: Example | Pair) -> bool:
+    """Return whether a line is of the test split, or shows a phantom of it whatever it states."""
+    shown = (ref for ref in _refs(line) if isinstance(ref, PhantomRef))
+    return line.split == "test" or any(split_of(ref.patient_id) == "test" for ref in shown)
 
 
 def check_images(line: Example | Pair) -> None:

@@ -127,9 +127,7 @@ def in_process(model: Any, processor: Any, prompt: Prompt, longest: int) -> Gree
     """
     import torch
 
-    inputs = encode(processor, prompt).to(model.device)
-    if "pixel_values" in inputs:
-        inputs["pixel_values"] = inputs["pixel_values"].to(model.dtype)
+    inputs = inputs_of(model, processor, prompt)
     with torch.inference_mode():
         out = model.generate(
             **inputs, max_new_tokens=longest, do_sample=False, num_beams=1,
@@ -146,9 +144,17 @@ def in_process(model: Any, processor: Any, prompt: Prompt, longest: int) -> Gree
 
 
 def encode(processor: Any, prompt: Prompt) -> Any:
-    """Return a prompt as the model takes it: a batch of one, tensors of torch."""
+    """Return a prompt as the processor makes it: a batch of one, tensors of torch."""
     words = processor.apply_chat_template(for_template(prompt.messages), add_generation_prompt=True)
     return processor(text=words, images=prompt.pictures or None, return_tensors="pt")
+
+
+def inputs_of(model: Any, processor: Any, prompt: Prompt) -> Any:
+    """Return a prompt as the model takes it: on its device, pixels in its type."""
+    inputs = encode(processor, prompt).to(model.device)
+    if "pixel_values" in inputs:
+        inputs["pixel_values"] = inputs["pixel_values"].to(model.dtype)
+    return inputs
 
 
 async def served(client: Any, model: str, prompt: Prompt, longest: int) -> Greedy:

@@ -3,24 +3,22 @@
 overread train grpo --config training/configs/grpo-bundled.yaml --resume
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from trl import GRPOConfig, ModelConfig
 
-from overread.imaging.errors import OverreadError
 from overread.training import mixes
-from overread.training.arguments import OurArguments, Parsed, parse
+from overread.training.arguments import OurArguments, Parsed, parse, run_script
 from overread.training.finishing import finish
 from overread.training.grpo import GrpoArguments, build_trainer
 from overread.training.grpo_trainer import PlannerPolicyTrainer, PolicyTrainer
 from overread.training.guards import resume_point
 from overread.training.models import check, earlier_lines, is_bundled, load
+from overread.training.progress import report_to_tensorboard, show_progress
 from overread.training.reward_stats import read_stats
 from overread.training.run_folder import RunFolder
-from overread.training.sft import report_to_tensorboard, show_progress
 
 
 def read_config(arguments: Sequence[str]) -> Parsed:
@@ -86,9 +84,5 @@ def main(arguments: Sequence[str]) -> None:
     train(read_config(arguments))
 
 
-if __name__ == "__main__":  # for accelerate launch
-    try:
-        main(sys.argv[1:])
-    except OverreadError as error:
-        sys.stderr.write(f"overread: {error}\n")
-        sys.exit(error.exit_code)
+if __name__ == "__main__":
+    run_script(main)

@@ -19,7 +19,7 @@ from overread.imaging.errors import ConfigError, InputError
 from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.phantoms import split_of
 from overread.imaging.phantoms.generate import PATIENTS
-from overread.imaging.phantoms.seeds import stream
+from overread.imaging.phantoms.seeds import Case, stream
 from overread.imaging.phantoms.truth import Split
 from overread.imaging.vocabulary import DOMAINS
 from overread.training.phantom_cache import cases_of
@@ -104,7 +104,7 @@ def write(folder: Path, lines: Iterable[str]) -> Path:
 
 
 def _split(domain: str, number: int) -> Split:
-    return split_of(f"ph-{domain}-{number:05d}")
+    return split_of(Case(domain, number, 0, 0).patient_id)
 
 
 def _ranges(domain: str, split: Split, numbers: set[int]) -> list[tuple[int, int]]:

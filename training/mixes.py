@@ -4,7 +4,7 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,16 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from overread.imaging.errors import InputError
-from overread.imaging.phantoms import split_of
 from overread.training import manifest
 from overread.training.curation import Curation, curate
-from overread.training.examples import Example, FileRef, Pair, PhantomRef
+from overread.training.examples import (
+    Example,
+    FileRef,
+    Line,
+    Pair,
+    PhantomRef,
+    of_test_split,
+)
 from overread.training.guards import check_examples
 from overread.training.sources import Source, load_source
 
@@ -74,8 +80,8 @@ class Resolved:
         return {
             "name": self.name,
             "mix": self.mix.model_dump(mode="json", exclude_defaults=True),
-            "train": _counts(self.train),
-            "validation": _counts(self.validation),
+            "train": counts(self.train, _task),
+            "validation": counts(self.validation, _task),
             "curated": self.curated,
             "sha256": digest([*self.train, *self.validation]),
         }
@@ -174,8 +180,7 @@ def _refuse_test(path: Path, sources: Any) -> None:
 def _refuse_leaks(path: Path, train: Sequence[Example], validation: Sequence[Example]) -> None:
     """Refuse test patients, and patients of both parts."""
     for example in [*train, *validation]:
-        named = [f"ph-{ref.domain}-{ref.patient:05d}" for ref in _phantoms(example)]
-        if example.split == "test" or any(split_of(name) == "test" for name in named):
+        if of_test_split(example):
             raise InputError(
                 f"the mix {path} holds '{example.id}' of the test patient {example.patient}, "
                 "who is for evaluation alone; remove it"
@@ -186,10 +191,6 @@ def _refuse_leaks(path: Path, train: Sequence[Example], validation: Sequence[Exa
             f"the mix {path} has the patient {min(both)} in training and in validation"
             f"{f' ({len(both)} patients)' if len(both) > 1 else ''}; a patient belongs to one"
         )
-
-
-def _phantoms(example: Example) -> list[PhantomRef]:
-    return [ref for ref in example.images if isinstance(ref, PhantomRef)]
 
 
 def _regrouped(loaded: Sequence[list[Example]], kept: Sequence[Example]) -> list[list[Example]]:
@@ -233,8 +234,13 @@ def _drawn(part: list[Example], number: int, seed: int) -> list[Example]:
     return part * rounds + random.Random(seed).sample(part, rest)
 
 
-def _counts(examples: Sequence[Example]) -> dict[str, Any]:
-    by_task = Counter((example.dataset, example.task) for example in examples)
+def _task(example: Example) -> str:
+    return example.task
+
+
+def counts(examples: Sequence[Line], task_of: Callable[[Line], str]) -> dict[str, Any]:
+    """Return how many there are, of whom, and of which tasks, as a run folder notes them."""
+    by_task = Counter((example.dataset, task_of(example)) for example in examples)
     return {
         "examples": len(examples),
         "distinct": len({(example.dataset, example.id) for example in examples}),

@@ -18,6 +18,7 @@ from overread.evals.metrics.answers import score_answer
 from overread.imaging.errors import ConfigError, InputError
 from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.phantoms import Phantom, generate, labels_of
+from overread.imaging.phantoms.seeds import Case
 from overread.imaging.study import ImageRef
 from overread.imaging.vocabulary import DOMAINS
 from overread.index.embedder import Embedder
@@ -123,7 +124,9 @@ def open_pool(folder: Path, embedder: Embedder, phantoms: int) -> ContextPool:
     index = CaseIndex.open(folder / "index", embedder, create=not has_index(folder / "index"))
     path = folder / _ANSWERS
     answers: dict[str, dict[str, str]] = json.loads(path.read_text()) if path.is_file() else {}
-    wanted = [case for case in cases_of("train", phantoms) if _study(case) not in answers]
+    wanted = [
+        case for case in cases_of("train", phantoms) if Case(*case, 0).study_id not in answers
+    ]
     try:
         for start in track(
             range(0, len(wanted), _BATCH), "reports for contexts", disable=not wanted
@@ -174,17 +177,8 @@ def _query(example: Example) -> tuple["Picture", str]:
     if not example.images:
         raise InputError(f"example '{example.id}' has no image to retrieve reports by")
     ref = example.images[0]
-    patient = _patient(ref.domain, ref.patient) if isinstance(ref, PhantomRef) else example.patient
+    patient = ref.patient_id if isinstance(ref, PhantomRef) else example.patient
     return open_image(ref, VIEW_SIZE), patient
-
-
-def _patient(domain: str, number: int) -> str:
-    return f"ph-{domain}-{number:05d}"
-
-
-def _study(case: tuple[str, int, int]) -> str:
-    domain, patient, visit = case
-    return f"{_patient(domain, patient)}-v{visit}"
 
 
 def _record(phantom: Phantom) -> CaseRecord:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from overread.agent.locks import held
 from overread.evals.items import Item
-from overread.imaging.errors import ConfigError, InputError, OverreadError
-from overread.training.asking import Asker
-from overread.training.examples import Example, Pair, missing_images, write_lines
+from overread.imaging.errors import ConfigError, InputError
+from overread.training.asking import Asker, for_each
+from overread.training.examples import Example, Pair, missing_images, of_test_split, write_lines
 from overread.training.noise import STEPS, Noise
 from overread.training.pair_context import ContextPool
 from overread.training.pair_journal import Done, Head, PairJournal
@@ -139,7 +139,7 @@ def check_splits(rows: Iterable[Example | Pair]) -> None:
     """
     splits: dict[tuple[str, str], str] = {}
     for row in rows:
-        if row.split == "test":
+        if of_test_split(row):
             raise InputError(
                 f"{row.dataset}:{row.id} is of the test split, which is never learnt from; choose "
                 "the splits train and validation"
@@ -189,22 +189,13 @@ class _Run:
 
     async def all(self, waiting: Sequence[tuple[Example, Item]]) -> None:
         """Ask a few at a time; the first failure ends the others, and what is done is kept."""
-        queue = iter(waiting)
 
-        async def work() -> None:
-            for example, item in queue:
-                self._journal.append(await self._one(example, item))
-                if self._progress is not None:
-                    self._progress(len(self._journal.done), self._total)
+        async def work(row: tuple[Example, Item]) -> None:
+            self._journal.append(await self._one(*row))
+            if self._progress is not None:
+                self._progress(len(self._journal.done), self._total)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._settings.concurrency, len(waiting))):
-                    group.create_task(work())
-        except* OverreadError as errors:
-            raise errors.exceptions[0] from None
-        finally:
-            await self._asker.close()
+        await for_each(waiting, work, self._settings.concurrency, self._asker)
 
     async def _one(self, example: Example, item: Item) -> Done:
         noise = Noise(step=self._settings.noise_step, seed=self._settings.seed)

@@ -20,6 +20,7 @@ from rich.progress import track
 
 from overread.agent.architecture import IMAGE_SIZE, PATCH
 from overread.imaging.phantoms import DOMAINS, Phantom, generate, split_of
+from overread.imaging.phantoms.seeds import Case
 from overread.imaging.phantoms.truth import Split
 from overread.imaging.render import for_planner, to_view
 from overread.imaging.study import Image, ImageRef
@@ -75,7 +76,7 @@ def cases_of(split: Split, number: int, visits: int = 1) -> list[tuple[str, int,
 
 def _cases(domain: str, split: Split, visits: int) -> Iterator[tuple[str, int, int]]:
     for patient in itertools.count():
-        if split_of(f"ph-{domain}-{patient:05d}") == split:
+        if split_of(Case(domain, patient, 0, 0).patient_id) == split:
             yield from ((domain, patient, visit) for visit in range(visits))
 
 

@@ -34,7 +34,14 @@ from overread.imaging.render import for_planner
 from overread.imaging.study import Image, Mask
 from overread.tools import phrases
 from overread.training import trace_words
-from overread.training.examples import VIEW_SIZE, Example, PhantomRef, read_lines, write_lines
+from overread.training.examples import (
+    VIEW_SIZE,
+    Example,
+    PhantomRef,
+    as_parts,
+    read_lines,
+    write_lines,
+)
 from overread.training.phantom_cache import cases_of, phantom_image
 
 Task = Literal["closed", "open", "measurement", "grounding", "report", "tool_use"]
@@ -197,19 +204,6 @@ def _agent(phantom: Phantom, question: str) -> list[Message]:
     system = load_profile(BUNDLED).system
     transcript = [Entry("question", question)]
     return as_parts(planner_messages(system, [""], [evidence_line("E1", fact)], transcript))
-
-
-def as_parts(messages: list[Message]) -> list[Message]:
-    """Return messages in which each image's address is replaced by a bare image part."""
-
-    def part(shown: dict[str, Any]) -> dict[str, Any]:
-        return {"type": "image"} if shown["type"] == "image_url" else shown
-
-    return [
-        message if isinstance(message["content"], str)
-        else {**message, "content": [part(shown) for shown in message["content"]]}
-        for message in messages
-    ]  # fmt: skip
 
 
 def _reply(text: str) -> Message:

@@ -58,3 +58,20 @@ class Bar(TrainerCallback):
     ) -> None:
         """Leave the terminal as it was."""
         self._progress.stop()
+
+
+def show_progress(trainer: Any, label: str) -> None:
+    """Put our bar in the place of the trainer's own printing."""
+    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+    for theirs in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(theirs)
+    trainer.add_callback(Bar(label))
+
+
+def report_to_tensorboard(config: Any, stated: frozenset[str]) -> None:
+    """Write TensorBoard's files where it is installed and nothing else is asked for."""
+    from transformers.integrations import is_tensorboard_available
+
+    if "report_to" not in stated and is_tensorboard_available():
+        config.report_to = ["tensorboard"]

@@ -8,7 +8,6 @@ Ours: the data, the guards, the run folder, and for the bundled planner a loss t
 All else is TRL's and set by TRL's own keys. The same command goes on after a kill.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,16 @@ import torch
 from datasets import Dataset
 from trl import ModelConfig, SFTConfig, SFTTrainer
 
-from overread.imaging.errors import ConfigError, InputError, OverreadError
+from overread.imaging.errors import ConfigError, InputError
 from overread.training import mixes
-from overread.training.arguments import OurArguments, Parsed, parse
+from overread.training.arguments import OurArguments, Parsed, parse, run_script
 from overread.training.collate import PlannerCollator, TurnCollator, encode, image_marks, turns
 from overread.training.examples import Example
 from overread.training.finishing import finish
 from overread.training.guards import Guarded, resume_point
 from overread.training.models import check, earlier_lines, is_bundled, load
 from overread.training.planner_parts import IGNORED, PlannerParts
-from overread.training.progress import Bar
+from overread.training.progress import report_to_tensorboard, show_progress
 from overread.training.run_folder import RunFolder
 
 
@@ -107,15 +106,6 @@ def train(parsed: Parsed) -> Path:
     return out
 
 
-def show_progress(trainer: Any, label: str) -> None:
-    """Put our bar in the place of the trainer's own printing."""
-    from transformers.trainer_callback import PrinterCallback, ProgressCallback
-
-    for theirs in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(theirs)
-    trainer.add_callback(Bar(label))
-
-
 def _complete(config: SFTConfig, stated: frozenset[str], ours: OurArguments) -> None:
     """Set what our rows need, and what a user did not say."""
     config.remove_unused_columns = False
@@ -127,14 +117,6 @@ def _complete(config: SFTConfig, stated: frozenset[str], ours: OurArguments) -> 
     if ours.longest is not None and config.max_length is not None and "max_length" in stated:
         raise ConfigError("'longest' and max_length exclude each other; remove one")
     report_to_tensorboard(config, stated)
-
-
-def report_to_tensorboard(config: Any, stated: frozenset[str]) -> None:
-    """Write TensorBoard's files where it is installed and nothing else is asked for."""
-    from transformers.integrations import is_tensorboard_available
-
-    if "report_to" not in stated and is_tensorboard_available():
-        config.report_to = ["tensorboard"]
 
 
 def _rows(
@@ -172,8 +154,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except OverreadError as error:
-        sys.stderr.write(f"overread: {error}\n")
-        sys.exit(error.exit_code)
+    run_script(main)

@@ -11,10 +11,18 @@ from overread.agent.config import load_config
 from overread.agent.prompts import DIRECT_SYSTEM
 from overread.evals.items import Item, Kind
 from overread.imaging.errors import InputError
+from overread.imaging.phantoms.seeds import Case
 from overread.imaging.phantoms.truth import Split
 from overread.training.corrections import read_corrections
-from overread.training.examples import Example, FileRef, Message, PhantomRef, read_lines
-from overread.training.phantom_examples import as_parts, phantom_examples
+from overread.training.examples import (
+    Example,
+    FileRef,
+    Message,
+    PhantomRef,
+    as_parts,
+    read_lines,
+)
+from overread.training.phantom_examples import phantom_examples
 from overread.training.traces import IMAGE
 
 QUESTION = "Question: {question}"
@@ -117,7 +125,7 @@ def example_of_trace(line: dict[str, Any], name: str, split: Split) -> Example:
         id=name,
         dataset="traces",
         task="tool_use" if with_tools else "chat",
-        patient=f"ph-{domain}-{number:05d}",
+        patient=Case(domain, number, 0, 0).patient_id,
         split=split,
         messages=as_parts(line["messages"]),
         images=list(images),

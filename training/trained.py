@@ -11,6 +11,7 @@ from overread.agent.bundled import OURS, merged
 from overread.agent.profiles import BUNDLED
 from overread.evals.contamination import MANIFEST
 from overread.imaging.errors import ConfigError, InputError
+from overread.training.guards import checkpoints
 
 ADAPTER = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -171,13 +172,7 @@ def split(trained: Trained) -> Split:
 def _places(run: Path) -> Iterator[Path]:
     """Yield the run, then its checkpoints, the newest first."""
     yield run
-    numbered = [
-        (int(number), path)
-        for path in run.glob("checkpoint-*")
-        if (number := path.name.removeprefix("checkpoint-")).isdigit()
-    ]
-    for _, path in sorted(numbered, reverse=True):
-        yield path
+    yield from reversed(checkpoints(run))
 
 
 def _adapter(run: Path, folder: Path, base: str | None) -> Trained:

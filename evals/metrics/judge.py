@@ -6,7 +6,7 @@ answer. A judge's number is comparable only under the same model and rubric: `id
 
 import hashlib
 import os
-from typing import Any
+from typing import Any, TypeVar
 
 import openai
 from pydantic import BaseModel, Field, ValidationError
@@ -61,6 +61,54 @@ class Verdict(BaseModel, extra="forbid"):
     correct: bool
 
 
+Judged = TypeVar("Judged", bound=BaseModel)
+
+
+def judging_request(
+    model: str, rubric: str, asked: str, name: str, form: type[BaseModel]
+) -> dict[str, Any]:
+    """Return the arguments of a chat request to a judge: greedy, in a form of JSON.
+
+    Args:
+        model: Name that the server answers to.
+        rubric: The system message.
+        asked: What is to be judged.
+        name: Of the form.
+        form: Of what it says.
+    """
+    schema = {"name": name, "schema": form.model_json_schema(), "strict": True}
+    return {
+        "model": model,
+        "messages": [{"role": "system", "content": rubric}, {"role": "user", "content": asked}],
+        **_SAMPLING,
+        "response_format": {"type": "json_schema", "json_schema": schema},
+    }
+
+
+def read_judged(reply: Any, name: str, form: type[Judged], who: str) -> Judged:
+    """Return what a judge says.
+
+    Args:
+        reply: Of the chat request.
+        name: As in `judging_request`.
+        form: As in `judging_request`.
+        who: Model and place, for the message.
+
+    Raises:
+        JudgeFailed: It is not of the form.
+    """
+    content = (reply.choices[0].message.content if reply.choices else None) or ""
+    try:
+        return form.model_validate_json(content)
+    except ValidationError as error:
+        raise JudgeFailed(f"the judge {who} gave no {name} but: {content[:100]!r}") from error
+
+
+def no_reply(url: str, error: openai.OpenAIError) -> JudgeFailed:
+    """Return what is said of a judge that gave no reply."""
+    return JudgeFailed(f"the judge at {url} gave no reply: {' '.join(str(error).split())[:200]}")
+
+
 class Judge:
     """A client of one judging model behind an OpenAI-compatible endpoint."""
 
@@ -104,26 +152,12 @@ class Judge:
             f"Question: {fence(question, _MOST_CHARS)}\nReferences:\n{accepted}\n"
             f"Candidate: {fence(answer, _MOST_CHARS)}"
         )
-        schema: Any = {"name": "verdict", "schema": Verdict.model_json_schema(), "strict": True}
+        request = judging_request(self.model, RUBRIC, asked, "verdict", Verdict)
         try:
-            reply = await self._open().chat.completions.create(
-                model=self.model,
-                messages=[
-                    {"role": "system", "content": RUBRIC},
-                    {"role": "user", "content": asked},
-                ],
-                **_SAMPLING,
-                response_format={"type": "json_schema", "json_schema": schema},
-            )
-            content = reply.choices[0].message.content if reply.choices else None
-            return Verdict.model_validate_json(content or "")
+            reply = await self._open().chat.completions.create(**request)
         except openai.OpenAIError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise JudgeFailed(f"the judge at {self._url} gave no reply: {reason}") from error
-        except ValidationError as error:
-            raise JudgeFailed(
-                f"the judge '{self.model}' at {self._url} gave no verdict but: {(content or '')[:100]!r}"
-            ) from error
+            raise no_reply(self._url, error) from error
+        return read_judged(reply, "verdict", Verdict, f"'{self.model}' at {self._url}")
 
     async def close(self) -> None:
         """Close the connections."""

@@ -29,7 +29,7 @@ TEXT = "Answer from the image. Question: Is there a mass? yes no"
 
 
 def pair(number: int, kind: str = "use_context", **more: object) -> Pair:
-    ref = PhantomRef(domain="fundus", patient=number % 3)
+    ref = PhantomRef(domain="fundus", patient=(1, 3, 4)[number % 3])
     content = [{"type": "image"}, {"type": "text", "text": "Question: Is there a mass?"}]
     facts: dict[str, Any] = {
         "id": f"{number}-{kind}", "dataset": "d", "kind": kind, "patient": f"p{number}",

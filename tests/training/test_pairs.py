@@ -190,7 +190,7 @@ ITEM = Item("1", "Is there a mass?", (), ("yes",), "closed", ("yes", "no"))
 EXAMPLE = Example(
     id="1", dataset="d", task="closed", patient="p", split="train",
     messages=[{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Question: Is there a mass?"}]}],
-    images=[PhantomRef(domain="fundus", patient=0)], reference={"answers": ["yes"], "kind": "closed"},
+    images=[PhantomRef(domain="fundus", patient=1)], reference={"answers": ["yes"], "kind": "closed"},
 )  # fmt: skip
 
 
@@ -310,6 +310,9 @@ def test_test_patients_and_patients_of_two_splits_are_refused(tmp_path: Path) ->
     test = EXAMPLE.model_copy(update={"split": "test"})
     with pytest.raises(InputError, match="never learnt from"):
         build_pairs([test], Scripted(), None, tmp_path / "a.jsonl", Settings())
+    stated = EXAMPLE.model_copy(update={"images": [PhantomRef(domain="fundus", patient=0)]})
+    with pytest.raises(InputError, match="never learnt from"):  # whatever its line states
+        build_pairs([stated], Scripted(), None, tmp_path / "a.jsonl", Settings())
     other = EXAMPLE.model_copy(update={"id": "2", "split": "validation"})
     with pytest.raises(InputError, match="both the training and the validation"):
         build_pairs([EXAMPLE, other], Scripted(), None, tmp_path / "b.jsonl", Settings())

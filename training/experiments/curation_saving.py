@@ -144,8 +144,9 @@ def _patients(domain: str, split: Split, number: int) -> list[PhantomRef]:
     found: list[PhantomRef] = []
     patient = 0
     while len(found) < number:
-        if split_of(f"ph-{domain}-{patient:05d}") == split:
-            found.append(PhantomRef(domain=domain, patient=patient))
+        ref = PhantomRef(domain=domain, patient=patient)
+        if split_of(ref.patient_id) == split:
+            found.append(ref)
         patient += 1
     return found
 

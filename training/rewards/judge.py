@@ -4,12 +4,10 @@ Off unless a weight and an endpoint are given. The dimensions are those of MedGR
 (arXiv:2512.06581), worded for images as well as for procedures; each is marked 1 to 5.
 """
 
-from typing import Any
-
 import openai
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from overread.evals.metrics.judge import JudgeFailed
+from overread.evals.metrics.judge import judging_request, no_reply, read_judged
 from overread.imaging.errors import InputError
 from overread.tools.fence import fence
 from overread.training.examples import Example
@@ -86,25 +84,9 @@ class ClinicalJudge:
             f"Reference: {fence(str(references[0]), _MOST_CHARS)}\n"
             f"Candidate: {fence(completion, _MOST_CHARS)}"
         )
-        schema: Any = {"name": "marks", "schema": ClinicalMarks.model_json_schema(), "strict": True}
-        content: str | None = None
+        request = judging_request(self.model, RUBRIC, told, "marks", ClinicalMarks)
         try:
-            reply = self._client.chat.completions.create(
-                model=self.model,
-                messages=[
-                    {"role": "system", "content": RUBRIC},
-                    {"role": "user", "content": told},
-                ],
-                temperature=0,
-                seed=0,
-                response_format={"type": "json_schema", "json_schema": schema},
-            )
-            content = reply.choices[0].message.content if reply.choices else None
-            return ClinicalMarks.model_validate_json(content or "").reward
+            reply = self._client.chat.completions.create(**request)
         except openai.OpenAIError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise JudgeFailed(f"the judge at {self._url} gave no reply: {reason}") from error
-        except ValidationError as error:
-            raise JudgeFailed(
-                f"the judge '{self.model}' at {self._url} gave no marks but: {(content or '')[:100]!r}"
-            ) from error
+            raise no_reply(self._url, error) from error
+        return read_judged(reply, "marks", ClinicalMarks, f"'{self.model}' at {self._url}").reward
