@@ -17,6 +17,7 @@ class Usage(BaseModel, frozen=True, extra="forbid"):
 
     Attributes:
         steps: Replies of the planner.
+        refused_steps: Those of them that were no step, or called a tool wrongly.
         tool_calls: Calls that were run.
         prompt_tokens, completion_tokens: As the server counted them.
         seconds: From the call to the answer.
@@ -26,6 +27,7 @@ class Usage(BaseModel, frozen=True, extra="forbid"):
     """
 
     steps: int = 0
+    refused_steps: int = 0
     tool_calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0

@@ -168,6 +168,7 @@ def _answer(session: str, snapshot: StateSnapshot, clock: Clock) -> Answer:
     evidence = tuple(Evidence.model_validate(item) for item in values["evidence"])
     usage = Usage(
         steps=clock.steps,
+        refused_steps=clock.refused,
         tool_calls=clock.calls,
         prompt_tokens=clock.prompt_tokens,
         completion_tokens=clock.completion_tokens,

@@ -115,6 +115,7 @@ class Nodes:
             if must_answer and step.answer is None:
                 raise InvalidStep("only an answer is allowed now")
         except InvalidStep as error:
+            clock.refused += 1
             if state["revised"]:  # the draft stands, less what fails
                 step = Step(why="", answer=state["draft"] or feedback.NOT_ENOUGH)
             elif must_answer:

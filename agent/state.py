@@ -61,6 +61,7 @@ class Clock:
     intake: float = 0.0
     steps: int = 0
     calls: int = 0
+    refused: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from overread.agent import language, polarity
+from overread.agent.asked import beside_the_point
 from overread.agent.language import Mention
 from overread.agent.ledger import citations, cited
 from overread.agent.quantities import agrees, measured, quantities
@@ -61,11 +62,18 @@ def verify(answer: str, evidence: Sequence[Evidence], question: str = "") -> lis
     Args:
         answer: Cites evidence as `[E2]`.
         evidence: All of the session.
-        question: Read together with a leading yes or no.
+        question: Read together with a leading yes or no; what is left of the answer must answer it.
     """
     found = ((sentence, _check(sentence, evidence, question))
              for sentence in language.sentences(answer))  # fmt: skip
-    return [Problem(sentence, reason) for sentence, reason in found if reason]
+    problems = [Problem(sentence, reason) for sentence, reason in found if reason]
+    left = claims(without(answer, problems))
+    if left and (reason := beside_the_point(question, " ".join(left))):
+        beside = {sentence: Problem(sentence, reason) for sentence in left}
+        failed = {problem.sentence: problem for problem in problems}
+        both = failed | beside
+        problems = [both[text] for text in language.sentences(answer) if text in both]
+    return problems
 
 
 def without(answer: str, problems: Sequence[Problem]) -> str:

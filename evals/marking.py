@@ -47,7 +47,9 @@ def mark(item: Item, reply: Reply, metric: str | None = None) -> Marks:
 
     Args:
         item: With its reference.
-        reply: To it. Where it brings evidence, its claims are held against that as well.
+        reply: To it. Where it brings evidence, its claims are held against that as well; of an
+            agent, "valid_steps" is the share of its steps that were well-formed, with tools that
+            there are and arguments that they take.
         metric: Which score decides; the usual one of the item's kind if None.
 
     Raises:
@@ -69,6 +71,8 @@ def mark(item: Item, reply: Reply, metric: str | None = None) -> Marks:
             "citation_recall": borne.citation_recall,
         }
         values |= {name: value for name, value in told.items() if value is not None}
+    if steps := reply.detail.get("steps"):
+        values["valid_steps"] = 1 - reply.detail["refused_steps"] / steps
     return given._replace(values=values, main=metric or given.main)
 
 

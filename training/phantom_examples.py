@@ -14,7 +14,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 from rich.console import Console
 from rich.progress import track
-from scipy import ndimage
 
 from overread.agent.profiles import BUNDLED, load_profile
 from overread.agent.prompts import (
@@ -25,10 +24,10 @@ from overread.agent.prompts import (
     evidence_line,
     planner_messages,
 )
+from overread.evals.benchmarks.generated import box_target, object_boxes
 from overread.evals.metrics.open_text import NUMBER_TOLERANCE
 from overread.imaging import phantoms as phantom_package
 from overread.imaging.phantoms import Phantom, generate
-from overread.imaging.phantoms.seeds import stream
 from overread.imaging.phantoms.truth import Question, Split
 from overread.imaging.render import for_planner
 from overread.imaging.study import Image, Mask
@@ -129,9 +128,7 @@ def boxes_of(mask: Mask, phantom: Phantom) -> list[tuple[int, int, int, int]]:
         spacing_mm=phantom.spacing_mm,
     )
     view = np.asarray(for_planner(drawn, VIEW_SIZE).convert("L")) > _HALF
-    found = ndimage.find_objects(ndimage.label(view, np.ones((3, 3)))[0])
-    boxes = [(cols.start, rows.start, cols.stop, rows.stop) for rows, cols in found]
-    return sorted(boxes, key=lambda box: (box[0], box[1]))
+    return object_boxes(view)
 
 
 def _made(job: tuple[tuple[str, int, int], Split]) -> list[Example]:
@@ -158,13 +155,7 @@ def _reference(question: Question) -> dict[str, Any]:
 
 
 def _grounded(phantom: Phantom, common: dict[str, Any]) -> Example:
-    """Ask for a finding that is there, else for a structure, else for a finding that is not."""
-    rng = stream("grounding", phantom.study_id)
-    found = sorted({finding.name for finding in phantom.findings} & phantom.masks.keys())
-    names = found or sorted(phantom.masks)
-    if found and len(phantom.masks) > len(found) and rng.random() < 1 / 3:
-        names = sorted(phantom.masks.keys() - set(found))
-    target = names[int(rng.integers(len(names)))] if names else "mass"
+    target = box_target(phantom)
     boxes = boxes_of(phantom.masks[target], phantom) if target in phantom.masks else []
     said = "; ".join(f"[{', '.join(str(edge) for edge in box)}]" for box in boxes) or "none"
     return Example(

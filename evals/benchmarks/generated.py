@@ -1,4 +1,4 @@
-"""Questions about phantoms, made and written once; see `overread.imaging.phantoms`."""
+"""Questions, reports and boxes of phantoms, made and written once; see `overread.imaging.phantoms`."""
 
 import hashlib
 import json
@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy import ndimage
+
 from overread.evals.benchmarks.ages import age_group
 from overread.evals.items import Item
 from overread.evals.metrics.open_text import NUMBER_TOLERANCE
@@ -14,7 +17,11 @@ from overread.imaging import phantoms as phantom_package
 from overread.imaging.errors import InputError
 from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.phantoms import HELD_OUT, Phantom, sample, write
+from overread.imaging.phantoms.seeds import stream
 from overread.imaging.phantoms.truth import Question, Split
+from overread.imaging.study import Mask
+
+REPORT = "Write a report of this image."
 
 
 def questions(number: int, seed: int, split: Split) -> Iterator[tuple[Phantom, Question]]:
@@ -27,8 +34,17 @@ def questions(number: int, seed: int, split: Split) -> Iterator[tuple[Phantom, Q
         yield phantom, row
 
 
-def phantom_items(number: int, seed: int, split: Split, work: Path) -> list[Item]:
-    """Return questions about phantoms whose files are below `work`.
+def phantom_items(
+    number: int, seed: int, split: Split, work: Path, readings: bool = False
+) -> list[Item]:
+    """Return items about phantoms whose files are below `work`.
+
+    Args:
+        number: How many; one a phantom.
+        seed: Of the phantoms.
+        split: Of their patients.
+        work: Folder for the files.
+        readings: Reports and boxes in turn, in the place of questions.
 
     Drawing takes a third of a second a phantom, so the list is kept beside the files for as long
     as the code that draws them is the same.
@@ -40,10 +56,16 @@ def phantom_items(number: int, seed: int, split: Split, work: Path) -> list[Item
     kept = folder / "items.jsonl"
     if (items := _read(kept, folder)[:number]) and len(items) == number:
         return items
-    items = [
-        _item(phantom, row, write(phantom, folder))
-        for phantom, row in questions(number, seed, split)
-    ]
+    if readings:
+        items = [
+            (_boxes if place % 2 else _report)(phantom, write(phantom, folder))
+            for place, phantom in enumerate(sample(split, number, seed))
+        ]
+    else:
+        items = [
+            _item(phantom, row, write(phantom, folder))
+            for phantom, row in questions(number, seed, split)
+        ]
     lines = "".join(json.dumps(_to_json(item)) + "\n" for item in items)
     try:
         write_whole(kept, lines, mode=ORDINARY)
@@ -62,7 +84,6 @@ def _item(phantom: Phantom, question: Question, file: Path) -> Item:
         extra |= {"unit": question.unit, "tolerance": NUMBER_TOLERANCE}
     if question.answer_type == "open":
         extra["parts"] = True
-    held_out = phantom.scanner == HELD_OUT[phantom.domain]
     return Item(
         id=f"{phantom.study_id}-{question.content_type}",
         question=question.text,
@@ -72,16 +93,75 @@ def _item(phantom: Phantom, question: Question, file: Path) -> Item:
         options=question.options,
         cluster=phantom.patient_id,
         slices={
-            "age_group": age_group(phantom.age),
+            **_slices(phantom),
             "answer_type": question.answer_type,
             "content_type": question.content_type,
-            "domain": phantom.domain,
-            "modality": phantom.modality,
-            "scanner": "held out" if held_out else "known",
-            "sex": phantom.sex,
         },
         extra=extra,
     )
+
+
+def _report(phantom: Phantom, file: Path) -> Item:
+    report = f"Findings: {phantom.report.findings} Impression: {phantom.report.impression}"
+    return Item(
+        id=f"{phantom.study_id}-report",
+        question=REPORT,
+        images=(file,),
+        answers=(report,),
+        kind="report",
+        cluster=phantom.patient_id,
+        slices={**_slices(phantom), "content_type": "report"},
+    )
+
+
+def _boxes(phantom: Phantom, file: Path) -> Item:
+    target = box_target(phantom)
+    mask = phantom.masks.get(target)
+    rows, columns = phantom.pixels.shape[:2]
+    boxes = [] if mask is None else object_boxes(mask)
+    return Item(
+        id=f"{phantom.study_id}-boxes",
+        question=f"Where is the {target}?",
+        images=(file,),
+        answers=(),
+        kind="boxes",
+        cluster=phantom.patient_id,
+        slices={**_slices(phantom), "content_type": "boxes"},
+        extra={"boxes": [list(box) for box in boxes], "size": [columns, rows], "target": target},
+    )
+
+
+def box_target(phantom: Phantom) -> str:
+    """Return what to ask boxes of: mostly a finding that is there, else a structure, else a mass."""
+    rng = stream("grounding", phantom.study_id)
+    found = sorted({finding.name for finding in phantom.findings} & phantom.masks.keys())
+    names = found or sorted(phantom.masks)
+    if found and len(phantom.masks) > len(found) and rng.random() < 1 / 3:
+        names = sorted(phantom.masks.keys() - set(found))
+    return names[int(rng.integers(len(names)))] if names else "mass"
+
+
+def object_boxes(mask: Mask) -> list[tuple[int, int, int, int]]:
+    """Return a box around each object as (left, top, right, bottom), from left to right.
+
+    Right and bottom are the first column and row outside. Objects touch at corners, too.
+
+    Args:
+        mask: Boolean, (rows, columns).
+    """
+    found = ndimage.find_objects(ndimage.label(mask, np.ones((3, 3)))[0])
+    boxes = [(cols.start, rows.start, cols.stop, rows.stop) for rows, cols in found]
+    return sorted(boxes, key=lambda box: (box[0], box[1]))
+
+
+def _slices(phantom: Phantom) -> dict[str, str]:
+    return {
+        "age_group": age_group(phantom.age),
+        "domain": phantom.domain,
+        "modality": phantom.modality,
+        "scanner": "held out" if phantom.scanner == HELD_OUT[phantom.domain] else "known",
+        "sex": phantom.sex,
+    }
 
 
 def _version() -> str:

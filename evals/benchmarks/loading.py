@@ -88,7 +88,8 @@ def load(
         )
     work = (work or load_config().data / "benchmarks") / spec.name
     if spec.source == "phantoms":
-        items = phantom_items(limit or DEFAULT_PHANTOMS, seed, cast(Split, split), work)
+        number, readings = limit or DEFAULT_PHANTOMS, spec.readings
+        items = phantom_items(number, seed, cast(Split, split), work, readings)
         return Benchmark(spec, split, _by_id(items), rows=len(items))
     root = locate(spec, place, split)
     if spec.source == "masks":

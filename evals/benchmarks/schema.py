@@ -128,6 +128,7 @@ class Spec(BaseModel, frozen=True, extra="forbid"):
         name: As on the command line.
         title: As its authors write it.
         source: "rows" reads tables, "masks" a folder of images and masks, "phantoms" makes them.
+        readings: Of "phantoms": reports and boxes in the place of questions.
         hub: Id of the data set on the hub; None if it is not there or may not be.
         home: Where else to get it, for messages.
         licence, citation: Of the data.
@@ -154,6 +155,7 @@ class Spec(BaseModel, frozen=True, extra="forbid"):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     title: str
     source: Literal["rows", "masks", "phantoms"] = "rows"
+    readings: bool = False
     hub: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
     home: str = ""
     licence: str

@@ -145,6 +145,7 @@ def _report(item: Item, answer: str) -> Scores:
         "findings_precision": best.precision,
         "findings_recall": best.recall,
         "present_f1": best.present_f1,
+        "invented": float(best.invented),
         **overlap_scores(answer, item.answers),
         "unparsed": float(not said),
     }

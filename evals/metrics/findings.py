@@ -24,13 +24,14 @@ class Finding(NamedTuple):
 
 
 class FindingScores(NamedTuple):
-    """Agreement of two reports, each 0..1.
+    """Agreement of two reports, 0..1 but for the count.
 
     Attributes:
         precision, recall, f1: Over statements: name, side and presence must agree.
         present_f1: Over the names of what is present, whatever the side; 1 where both reports name
             nothing present.
         sides: Share of the findings present in both whose sides agree; None if there is none.
+        invented: How many findings the candidate says are present and the reference does not.
     """
 
     precision: float
@@ -38,6 +39,7 @@ class FindingScores(NamedTuple):
     f1: float
     present_f1: float
     sides: float | None
+    invented: int = 0
 
 
 # Words of the vocabulary that say how something looks, not what it is.
@@ -119,6 +121,7 @@ def compare(candidate: str, reference: str) -> FindingScores:
         f1,
         _agreement(said_there, true_there)[2],
         right / len(both) if both else None,
+        len(said_there - true_there),
     )
 
 

@@ -78,7 +78,7 @@ class AgentSubject:
             files={"mask": resources.artifacts.path(masks[-1])} if masks else {},
             boxes=drawn,
             ranking=ranking,
-            detail={"steps": answer.usage.steps, "tool_calls": answer.usage.tool_calls},
+            detail=answer.usage.model_dump(include={"steps", "refused_steps", "tool_calls"}),
         )
 
 

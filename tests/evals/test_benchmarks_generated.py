@@ -1,10 +1,15 @@
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from overread.evals.benchmarks import load, prompt
 from overread.evals.benchmarks.ages import age_group
+from overread.evals.benchmarks.generated import object_boxes
+from overread.evals.marking import mark
 from overread.evals.metrics.answers import score_answer
+from overread.evals.subjects.base import Reply
 from overread.imaging.errors import InputError
 from overread.imaging.phantoms import sample, split_of
 from overread.imaging.sniff import Kind, kind_of
@@ -67,6 +72,29 @@ def test_the_questions_are_those_of_the_earlier_command() -> None:
 
     ours = [(phantom.study_id, row) for phantom, row in questions(4, 0, "test")]
     assert ours == [(phantom.study_id, row) for phantom, row in earlier(4)]
+
+
+def test_readings_are_reports_and_boxes_that_mark_themselves_right(work: Path) -> None:
+    found = load("phantom-readings", limit=14, work=work)
+    assert {split_of(item.cluster) for item in found.items} == {"test"}
+    kinds = [item.kind for item in found.items]
+    assert kinds.count("report") == kinds.count("boxes") == 7
+    for item in found.items:
+        words = item.answers[0] if item.kind == "report" else json.dumps(item.extra["boxes"])
+        marks = mark(item, Reply(words))
+        assert marks.values[marks.main] == 1, item
+        assert marks.main == found.spec.metric[item.kind]
+    boxed = next(item for item in found.items if item.kind == "boxes" and item.extra["boxes"])
+    left, top, right, bottom = boxed.extra["boxes"][0]
+    columns, rows = boxed.extra["size"]
+    assert 0 <= left < right <= columns and 0 <= top < bottom <= rows
+    assert f"{columns} wide and {rows} high" in prompt(boxed, found.spec)
+
+
+def test_objects_that_touch_at_a_corner_share_a_box() -> None:
+    mask = np.zeros((5, 6), bool)
+    mask[1, 4] = mask[2, 5] = mask[0:2, 0] = True
+    assert object_boxes(mask) == [(0, 0, 1, 2), (4, 1, 6, 3)]
 
 
 def test_other_splits_are_for_baselines_and_share_no_patient(work: Path) -> None:

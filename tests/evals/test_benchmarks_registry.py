@@ -11,7 +11,7 @@ from tests.evals.benchmark_files import png, write, write_lines
 
 OURS = {
     "chestagentbench", "generic", "image-questions", "iu-xray", "medframeqa", "medvidbench",
-    "medxpertqa-mm", "mimic-cxr", "mmmu-medical", "omnimedvqa", "path-vqa", "phantoms", "pmc-vqa",
+    "medxpertqa-mm", "mimic-cxr", "mmmu-medical", "omnimedvqa", "path-vqa", "phantom-readings", "phantoms", "pmc-vqa",
     "segmentation-folder", "slake", "vqa-rad",
 }  # fmt: skip
 

@@ -350,6 +350,7 @@ def test_the_agent_is_asked_with_its_tools_and_its_evidence_is_kept(
     item = replace(question(1, "yes", "Is the heart seen?"), images=(path,))
     call = {"tool": "segment", "arguments": {"image": 1, "target": "heart"}}
     model.say = steps(
+        {"why": "look", "calls": [{"tool": "guess", "arguments": {}}]},
         {"why": "look", "calls": [call]},
         {"why": "found", "answer": "Yes, the heart is seen [E2]."},
         {"why": "found", "answer": "Yes, the heart is seen [E2]."},
@@ -360,10 +361,11 @@ def test_the_agent_is_asked_with_its_tools_and_its_evidence_is_kept(
     assert [entry["tool"] for entry in reply.evidence] == ["intake", "segment"]
     assert reply.evidence[1]["values"]["found"]
     assert reply.files["mask"].suffix == ".png" and reply.files["mask"].is_file()
-    assert reply.detail["tool_calls"] == 1
+    assert reply.detail == {"steps": 3, "refused_steps": 1, "tool_calls": 1}
     assert remembered(data_dir, "s-") == []
     scores = mark(item, reply).values
     assert (scores["accuracy"], scores["hallucination"], scores["citation_recall"]) == (1, 0, 1)
+    assert scores["valid_steps"] == pytest.approx(2 / 3)
 
 
 def test_the_agent_points_with_the_masks_that_it_cites(

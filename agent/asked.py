@@ -1,0 +1,65 @@
+"""Hold an answer against its question: true words beside the point are no answer."""
+
+import re
+
+from overread.agent import language
+
+# Up to two words an alternative: "upper zone, middle zone or lower zone?", "first or second."
+_ITEM = r"[\w'-]+(?: [\w'-]+)?"
+_OFFER = re.compile(
+    rf"((?:{_ITEM}, )*{_ITEM}),? or ({_ITEM}(?: [\w'-]+)?)\s*[?.]?\s*$", re.IGNORECASE
+)
+# "Which organ or region is imaged?" offers nothing; ": liver or spleen?" and "Answer A or B." do.
+_OPEN = re.compile(r"^\W*(?:which|what|where|when|who|how|why)\b[^:,.?]*$", re.IGNORECASE)
+_YES_NO = re.compile(
+    r"^\W*(?:is|are|was|were|do|does|did|has|have|had|can|could|should|will|would)\b", re.IGNORECASE
+)
+# "or not" is the same as yes or no; the other words are of no use to tell alternatives apart.
+_DENIALS = frozenset({"not", "no", "absent", "none"})
+_EMPTY = frozenset(
+    {"a", "an", "the", "of", "in", "on", "at", "is", "it", "this", "image", "side", "answer"}
+)
+
+
+def beside_the_point(question: str, answer: str) -> str | None:
+    """Return why an answer does not answer its question; None where it may.
+
+    Only what is plain is held against it: a question with alternatives at its end wants one of them, a
+    yes-or-no question wants yes or no. To say that what is asked about is not there answers both.
+
+    >>> beside_the_point("Is it a PA or an AP projection?", "8 similar cases were found [E2].")
+    'does not say PA or AP projection'
+    >>> beside_the_point("Is there a nodule?", "The chest [E1].")
+    'does not say yes or no'
+    """
+    asked = {mention.term for mention in language.mentions(question)}
+    told = language.mentions(answer)
+    led = any(language.lead(sentence) for sentence in language.sentences(answer))
+    yes_or_no = _YES_NO.match(question) is not None
+    if (led and yes_or_no) or any(mention.negated and mention.term in asked for mention in told):
+        return None
+    if offered := _offered(question):
+        said = set(re.findall(r"[\w-]+", language.spoken(answer).lower()))
+        terms = {mention.term for mention in told}
+        for words in offered:
+            known = {mention.term for mention in language.mentions(" ".join(words))}
+            if said & {word.lower() for word in words} or terms & known:
+                return None
+        return f"does not say {' or '.join(' '.join(words) for words in offered)}"
+    if not yes_or_no or asked & {mention.term for mention in told}:
+        return None
+    return "does not say yes or no"
+
+
+def _offered(question: str) -> list[list[str]]:
+    """Return the telling words of each alternative at the end of a question; none if there are none."""
+    found = _OFFER.search(question.strip())
+    if found is None or _OPEN.match(question.strip(" ?.")):
+        return []
+    items = [
+        [word for word in item.split() if word.lower() not in _EMPTY]
+        for item in (*found[1].split(", "), found[2])
+    ]
+    if any(not words or words[0].isdigit() or words[0].lower() in _DENIALS for words in items):
+        return []
+    return items

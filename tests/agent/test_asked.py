@@ -1,0 +1,69 @@
+import pytest
+
+from overread.agent.asked import beside_the_point
+from overread.agent.verifier import verify, without
+from overread.tools.base import Evidence
+
+CASES = "8 similar cases of histology were found; 8 with normal [E2]."
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Is at least one platelet annotated?", CASES),
+        ("Which smear has more cells? Answer first or second.", CASES),
+        ("Is this chest radiograph a PA or an AP projection?", "The chest [E1]."),
+        (
+            "Where is the lesion: frontal lobe, parietal lobe or occipital lobe?",
+            "On the right [E2].",
+        ),
+        ("Does the patient have a nodule?", "The heart is seen [E2]."),
+    ],
+)
+def test_true_words_beside_the_point_are_named(question: str, answer: str) -> None:
+    assert beside_the_point(question, answer)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Is there a nodule?", "Yes [E2]."),
+        ("Is there a nodule?", "No nodule was found [E2]."),
+        ("Is there a nodule?", "A nodule is seen on the left [E2]."),
+        ("Is there a nodule or a mass?", "No [E2]."),
+        ("Is the cyst on the left or the right?", "It is on the right [E2]."),
+        ("Is the cyst on the left or the right?", "No cyst was found [E2]."),
+        ("Where is the lesion: frontal lobe or parietal lobe?", "Parietal lobe [E2]."),
+        ("What kind of image is this, MRI, fundus photograph or CT?", "MRI [E1]."),
+        ("Is this an MRI or a CT?", "Magnetic resonance imaging [E1]."),
+        ("Which organ or region is imaged?", "The abdomen [E1]."),
+        ("Are there 2 or 3 nodules?", "Three nodules [E2]."),
+        ("Describe this image.", CASES),
+        ("", CASES),
+    ],
+)
+def test_what_may_answer_passes(question: str, answer: str) -> None:
+    assert beside_the_point(question, answer) is None
+
+
+def test_an_answer_beside_the_point_is_taken_out_whole() -> None:
+    evidence = [
+        Evidence(
+            id="E1",
+            tool="segment",
+            arguments={"image": 1, "target": "heart"},
+            content="segment heart in image 1: found",
+            version="1",
+            image="a/b/c",
+            values={"target": "heart", "found": True},
+        )
+    ]
+    answer = "The heart is seen [E1]. The heart is enlarged."
+    problems = verify(answer, evidence, "Is this a PA or an AP projection?")
+    assert [problem.reason for problem in problems] == [
+        "does not say PA or AP projection",
+        "cites no evidence",
+    ]
+    assert without(answer, problems) == ""
+    assert verify("The heart is seen [E1].", evidence, "Is the heart seen?") == []
+    assert verify("There is not enough evidence.", evidence, "Is it PA or AP?") == []
