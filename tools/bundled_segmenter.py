@@ -82,7 +82,8 @@ class BundledSegmenter:
                 self._net.words(torch.tensor(ids)),
                 planes[None].expand(len(ids), -1, -1, -1),
             )
-            probability = logits.sigmoid().amax(dim=0)
+            shift = torch.tensor([0.0 if name is None else self._cut(name) for name in names])
+            probability = (logits - shift[:, None, None]).sigmoid().amax(dim=0)
         full = letterbox.unfit(probability)
         mask = full >= 0.5
         if target is None:
@@ -113,8 +114,12 @@ class BundledSegmenter:
                 self._maps.popitem(last=False)
         return maps
 
+    def _cut(self, target: str) -> float:
+        """Return the logit from which a pixel of the target is inside."""
+        return float(torch.tensor(self._calibration[target][2]).logit())
+
     def _calibrated(self, target: str, logit: float) -> float:
-        scale, offset = self._calibration[target]
+        scale, offset, _ = self._calibration[target]
         return 1.0 / (1.0 + math.exp(-min(max(scale * logit + offset, -30.0), 30.0)))
 
 

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from overread.agent.architecture import IMAGE_SIZE, build_processor
+from overread.agent.prompts import for_template
 from overread.training.examples import Example, ImageRef, open_image
 from overread.training.planner_parts import IGNORED
 
@@ -153,11 +154,11 @@ class TurnCollator:
         )
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return what TRL's collator does."""
+        """Return what TRL's collator does, which would put images before a message in plain text."""
         return self._trl(
             [
                 {
-                    "prompt": json.loads(row["prompt"]),
+                    "prompt": for_template(json.loads(row["prompt"])),
                     "completion": json.loads(row["completion"]),
                     "images": [
                         open_image(_REF.validate_json(ref), self._size) for ref in row["images"]

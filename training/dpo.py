@@ -26,6 +26,7 @@ from overread.training.examples import Pair, read_lines
 from overread.training.finishing import finish
 from overread.training.guards import check_examples, resume_point
 from overread.training.models import check, earlier_lines, is_bundled, load
+from overread.training.pair_balance import balanced
 from overread.training.pairs import check_splits
 from overread.training.planner_parts import PARTS, PlannerParts
 from overread.training.progress import report_to_tensorboard, show_progress
@@ -40,6 +41,10 @@ class DpoArguments(OurArguments):
 
     pairs: str = field(
         default="", metadata={"help": "Pairs: a JSON-lines file of 'overread train pairs'."}
+    )
+    balance: bool = field(
+        default=True,
+        metadata={"help": "Thin the pairs that prefer yes, or no, until both are as many."},
     )
 
 
@@ -62,7 +67,8 @@ def train(parsed: Parsed) -> Path:
     start = resume_point(out, ours.resume)
     path = Path(ours.pairs).expanduser()
     pairs = read_pairs(path)
-    train_pairs = [pair for pair in pairs if pair.split == "train"]
+    all_pairs = [pair for pair in pairs if pair.split == "train"]
+    train_pairs = balanced(all_pairs) if ours.balance else all_pairs
     held = [pair for pair in pairs if pair.split == "validation"]
     known = (*mixes.manifest_lines(pairs), *earlier_lines(ours, model_config))
     folder = RunFolder(out, "dpo", known)
@@ -77,7 +83,9 @@ def train(parsed: Parsed) -> Path:
     except (ValueError, TypeError) as error:
         raise ConfigError(f"TRL refuses this: {' '.join(str(error).split())}") from error
     if config.process_index == 0:
-        told = {**summary(path, train_pairs, held), "left_out": {"too long": left_out}}
+        thinned = len(all_pairs) - len(train_pairs)
+        left_out_of = {"too long": left_out, "yes or no too often": thinned}
+        told = {**summary(path, train_pairs, held), "left_out": left_out_of}
         folder.begin(parsed, told, config.seed)
     if isinstance(trainer, PlannerPairTrainer):
         trainer.ours, trainer.known = ours, known

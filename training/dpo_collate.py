@@ -13,6 +13,7 @@ number of image tokens, and all that is made of text is the same in both.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from overread.agent.prompts import for_template
 from overread.imaging.errors import InputError
 from overread.training.examples import Pair, open_image
 from overread.training.noise import Noise, noised
@@ -65,10 +66,11 @@ class PairCollator:
         return batch
 
     def _batch(self, pairs: Sequence[Pair], pictures: Sequence[list["PIL.Image.Image"]]) -> Any:
+        """Make a batch; TRL would put images before the first message in plain text, so none is."""
         return self._make(
             [
                 {
-                    "prompt": pair.messages,
+                    "prompt": for_template(pair.messages),
                     "chosen": [{"role": "assistant", "content": pair.chosen}],
                     "rejected": [{"role": "assistant", "content": pair.rejected}],
                     "images": shown,

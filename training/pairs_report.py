@@ -6,7 +6,6 @@ shows the images of the pairs: of users' own files only to those who have them a
 
 import base64
 import io
-import json
 import random
 import statistics
 from collections import Counter
@@ -16,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overread.evals import reports
-from overread.evals.metrics.closed import closed_option
 from overread.evals.reports.document import RESEARCH, Table
 from overread.imaging.errors import ConfigError, InputError
 from overread.imaging.files import ORDINARY, write_whole
 from overread.training.dpo_collate import chosen_pictures, rejected_pictures
 from overread.training.examples import VIEW_SIZE, Pair, PhantomRef
+from overread.training.pair_balance import yes_or_no
 from overread.training.rewards.reference import text_of
 
 if TYPE_CHECKING:
@@ -107,24 +106,6 @@ def lengths(pairs: Sequence[Pair]) -> Lengths:
         longer=share,
         tells=uneven and not by_chance,
     )
-
-
-def yes_or_no(reply: str) -> str:
-    """Return "yes", "no" or "" for a reply, which may be a step of the agent.
-
-    >>> yes_or_no('{"why":"-","answer":"Yes, there is a nodule [E2]."}'), yes_or_no("left")
-    ('yes', '')
-    """
-    return closed_option(words_of(reply), ("yes", "no")) or ""
-
-
-def words_of(reply: str) -> str:
-    """Return the answer in a reply: of a step its answer, else the reply itself."""
-    try:
-        step = json.loads(reply)
-    except ValueError:
-        return reply
-    return str(step.get("answer") or reply) if isinstance(step, dict) else reply
 
 
 def balance(pairs: Sequence[Pair]) -> Balance:

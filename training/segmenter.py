@@ -30,7 +30,7 @@ from overread.training.segmenter_card import write_card
 from overread.training.segmenter_data import Batch, Pool, load_pool, make_batch
 from overread.training.segmenter_loss import dense_loss, query_losses
 
-VERSION = "2"
+VERSION = "3"
 _COARSE_SIDE = 128
 
 
@@ -57,6 +57,9 @@ class Options:
     queries: int = field(default=7, metadata={"help": "targets and prompts asked of a picture"})
     phantoms: int = field(default=2800, metadata={"help": "training phantoms"})
     held_out: int = field(default=350, metadata={"help": "validation phantoms, test phantoms"})
+    inside: float = field(
+        default=0.25, metadata={"help": "extra weight of pixels inside targets; 0 in a last round"}
+    )
     rate: float = field(default=2e-3, metadata={"help": "peak learning rate"})
     seed: int = field(default=0, metadata={"help": "of everything random"})
     threads: int = field(default=1, metadata={"help": "of the processor, for the network"})
@@ -93,7 +96,11 @@ class Trainer:
             words = self.net.words(batch.target)
             logits, presence = self.net.head(maps, batch.owner, words, batch.prompts)
             dense = self.teacher(maps[1]).float()
-        parts = {**query_losses(logits, presence, batch), "dense": dense_loss(dense, batch)}
+        inside = self.options.inside
+        parts = {
+            **query_losses(logits, presence, batch, inside),
+            "dense": dense_loss(dense, batch, inside),
+        }
         total = torch.stack(list(parts.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
@@ -160,7 +167,7 @@ def train(trainer: Trainer, pool: Pool) -> None:
     trainer.save()
 
 
-def export(trainer: Trainer, calibration: dict[str, tuple[float, float]]) -> None:
+def export(trainer: Trainer, calibration: dict[str, tuple[float, float, float]]) -> None:
     """Write the averaged weights in half precision with names and calibration, and a manifest."""
     out = trainer.options.out
     manifest.write(out.parent, trained_on(trainer.options))

@@ -1,4 +1,4 @@
-"""Turn presence logits into probabilities, per target, on validation phantoms."""
+"""Fit presence probabilities and mask cutoffs per target on validation phantoms."""
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from overread.training.segmenter_data import Pool, may_be_absent
 
 # Pulls slopes towards 1, so that a target that is told apart perfectly keeps a finite confidence.
 _PULL = 0.02
+# Cutoffs tried; 0.5 is taken for a target that no phantom shows.
+_CUTOFFS = np.arange(0.3, 0.91, 0.05).round(2)
 
 
 def presence_logits(net: SegmenterNet, pool: Pool) -> NDArray[np.float32]:
@@ -37,22 +39,52 @@ def truth_table(pool: Pool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     return present, sure | present
 
 
-def calibrate(net: SegmenterNet, pool: Pool) -> dict[str, tuple[float, float]]:
-    """Return a slope and an offset per target, such that sigmoid(slope * logit + offset) is the
-    probability of presence where present and absent are equally frequent.
+def cutoffs(net: SegmenterNet, pool: Pool) -> dict[str, float]:
+    """Return the probability per target from which a pixel is inside.
 
-    Findings are calibrated within their own domains, where the question is hard.
+    It is the one at which the median mask has the area of the truth: overlap losses make masks too
+    large at 0.5, and every size that is measured on them.
+    """
+    net.eval()
+    logs: dict[str, list[NDArray[np.float64]]] = {name: [] for name in TARGETS}
+    with torch.inference_mode():
+        for number, view in enumerate(pool.views):
+            masks = pool.masks(number)
+            if not masks:
+                continue
+            letterbox = Letterbox.of(*view.shape[:2])
+            ids = torch.tensor(list(masks))
+            none = torch.zeros(len(masks), len(PROMPT_CHANNELS), SIDE // 2, SIDE // 2)
+            owner = torch.zeros(len(masks), dtype=torch.int64)
+            logits = net(view_plane(view, letterbox)[None], owner, ids, none)[0]
+            for (target, truth), plane in zip(masks.items(), logits.sigmoid(), strict=True):
+                full = letterbox.unfit(plane)
+                areas = (full[None] >= _CUTOFFS[:, None, None]).sum((1, 2))
+                logs[TARGETS[target]].append(np.log((areas + 1) / (truth.sum() + 1)))
+    return {
+        name: float(_CUTOFFS[np.abs(np.median(rows, axis=0)).argmin()]) if rows else 0.5
+        for name, rows in logs.items()
+    }
+
+
+def calibrate(net: SegmenterNet, pool: Pool) -> dict[str, tuple[float, float, float]]:
+    """Return slope, offset and mask cutoff per target.
+
+    sigmoid(slope * logit + offset) is the probability of presence where present and absent are
+    equally frequent. Findings are calibrated within their own domains, where the question is hard.
+    For the cutoff see `cutoffs`.
 
     Source: Platt, Probabilistic outputs for support vector machines (1999), with balanced classes.
-    """  # noqa: D205
+    """
     logits, (present, known) = presence_logits(net, pool), truth_table(pool)
-    told: dict[str, tuple[float, float]] = {}
+    cut = cutoffs(net, pool)
+    told: dict[str, tuple[float, float, float]] = {}
     for index, name in enumerate(TARGETS):
         rows = known[:, index]
         own = np.array([name in DOMAINS[str(d)][1] for d in pool.domains])
         if own.any():
             rows = rows & own
-        told[name] = _fit(logits[rows, index], present[rows, index])
+        told[name] = (*_fit(logits[rows, index], present[rows, index]), cut[name])
     return told
 
 

@@ -6,44 +6,46 @@ from torch.nn import functional as F
 
 from overread.training.segmenter_data import Batch
 
-# Without this extra weight on the pixels inside, small targets are first unlearnt.
-_INSIDE = 0.25
 
-
-def query_losses(logits: Tensor, presence: Tensor, batch: Batch) -> dict[str, Tensor]:
+def query_losses(
+    logits: Tensor, presence: Tensor, batch: Batch, inside: float
+) -> dict[str, Tensor]:
     """Return the parts of the loss of the queries: pixels, overlap, presence.
 
     Args:
         logits: (n, side, side).
         presence: (n,), logits too; counts where presence was asked.
         batch: With the truth.
+        inside: Extra weight of the pixels inside a target. Without it small targets are unlearnt at
+            first; with it masks come out too large in the end.
     """
     asked = F.binary_cross_entropy_with_logits(presence, batch.present, reduction="none")
     return {
-        "pixel": _pixels(logits, batch.truth).mean(),
+        "pixel": _pixels(logits, batch.truth, inside).mean(),
         "dice": _mean(_missed(logits, batch.truth), batch.present),
         "presence": 0.5 * _mean(asked, batch.named),
     }
 
 
-def dense_loss(logits: Tensor, batch: Batch) -> Tensor:
+def dense_loss(logits: Tensor, batch: Batch, inside: float) -> Tensor:
     """Return the loss of the teacher's maps of all targets, where their truth is known.
 
     Args:
         logits: (images, targets, side / 2, side / 2).
         batch: With the truth.
+        inside: As in `query_losses`.
     """
     flat, truth = logits.flatten(0, 1), batch.dense.flatten(0, 1)
     known = batch.known.flatten()
     there = known * (truth.amax((1, 2)) > 0.5)
-    return _mean(_pixels(flat, truth), known) + _mean(_missed(flat, truth), there)
+    return _mean(_pixels(flat, truth, inside), known) + _mean(_missed(flat, truth), there)
 
 
-def _pixels(logits: Tensor, truth: Tensor) -> Tensor:
+def _pixels(logits: Tensor, truth: Tensor, inside: float) -> Tensor:
     """Return the cross-entropy of each map, (n,), with some extra weight inside the target."""
     each = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-    inside = (each * truth).sum((1, 2)) / truth.sum((1, 2)).clamp_min(1)
-    return each.mean((1, 2)) + _INSIDE * inside
+    within = (each * truth).sum((1, 2)) / truth.sum((1, 2)).clamp_min(1)
+    return each.mean((1, 2)) + inside * within
 
 
 def _missed(logits: Tensor, truth: Tensor) -> Tensor:

@@ -1,5 +1,11 @@
-"""Examples, and trainers of a small planner, for the tests of GRPO."""
+"""Examples, and trainers of a small planner, for the tests of GRPO.
 
+    python -m tests.training.grpo_runs BASE OUT STEPS
+
+trains on scripted replies, and goes on from the newest checkpoint: what a test may kill.
+"""
+
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +17,7 @@ from overread.imaging.phantoms import generate
 from overread.training.examples import Example, PhantomRef
 from overread.training.grpo import GrpoArguments, build_trainer
 from overread.training.grpo_trainer import PolicyTrainer
+from overread.training.guards import checkpoints
 from overread.training.normalisation import Spread
 from overread.training.phantom_examples import examples_of
 from tests.training.tiny_planner import load_planner
@@ -84,3 +91,16 @@ def make_trainer(
     return build_trainer(
         arguments, config, examples, SPREADS, model or loaded, processor, kind=kind
     )
+
+
+def main() -> None:
+    base, out, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    examples = [of_phantom(number, "closed") for number in (1, 3)]
+    trainer = make_trainer(base, out, examples, steps)
+    scripted(trainer, lambda call, place: ("yes", "no", "perhaps", "no")[place])
+    there = checkpoints(out)
+    trainer.train(resume_from_checkpoint=str(there[-1]) if there else None)
+
+
+if __name__ == "__main__":
+    main()

@@ -133,6 +133,17 @@ def test_each_half_of_a_batch_has_its_own_images(processor: Any) -> None:
     assert batch["ref_rejected_logps"].tolist() == [2.0, 2.0]
 
 
+def test_a_session_shows_its_image_once(processor: Any) -> None:
+    """Later messages of a session are plain text, before which TRL would put the images again."""
+    later = [
+        {"role": "assistant", "content": "look"}, {"role": "user", "content": "[E2] a mass"},
+    ]  # fmt: skip
+    one = pair(0)
+    session = one.model_copy(update={"messages": [*one.messages, *later]})
+    batch = PairCollator(processor, 128, VIEW_SIZE)([{"pair": session.model_dump_json()}])
+    assert batch["pixel_values"].shape[:2] == (2, 1)
+
+
 def test_the_noise_of_a_pair_is_always_the_same() -> None:
     first, second = (rejected_pictures(pair(4, "look"), VIEW_SIZE)[0] for _ in range(2))
     assert first.tobytes() == second.tobytes()

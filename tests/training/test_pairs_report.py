@@ -6,7 +6,8 @@ import pytest
 from overread.imaging.errors import InputError
 from overread.training.examples import FileRef, Pair, PhantomRef
 from overread.training.noise import Noise
-from overread.training.pairs_report import balance, lengths, write_report, yes_or_no
+from overread.training.pair_balance import yes_or_no
+from overread.training.pairs_report import balance, lengths, write_report
 
 
 def pair(number: int, chosen: str, rejected: str, **more: object) -> Pair:

@@ -9,9 +9,10 @@ from overread.evals.contamination import MANIFEST, read_manifest
 from overread.imaging.phantoms import split_of
 from overread.imaging.vocabulary import TARGETS
 from overread.tools.bundled_segmenter import BundledSegmenter
+from overread.tools.segmenter_net import SIDE, SegmenterNet
 from overread.training.segmenter import Options, Trainer, batch_at, export, train
 from overread.training.segmenter_augment import fluorescent
-from overread.training.segmenter_calibration import calibrate, truth_table
+from overread.training.segmenter_calibration import calibrate, cutoffs, truth_table
 from overread.training.segmenter_card import dice
 from overread.training.segmenter_data import (
     NAMELESS,
@@ -111,13 +112,13 @@ def test_what_a_domain_does_not_label_is_not_called_absent() -> None:
 
 def test_the_losses_are_least_at_the_truth(pool: Pool) -> None:
     batch = batch_of(pool)
-    right = query_losses(20 * (2 * batch.truth - 1), 20 * (2 * batch.present - 1), batch)
-    wrong = query_losses(-20 * (2 * batch.truth - 1), -20 * (2 * batch.present - 1), batch)
+    right = query_losses(20 * (2 * batch.truth - 1), 20 * (2 * batch.present - 1), batch, 0.25)
+    wrong = query_losses(-20 * (2 * batch.truth - 1), -20 * (2 * batch.present - 1), batch, 0.25)
     for part, value in right.items():
         assert value < 0.01 < wrong[part], part
     crisp = replace(batch, dense=(batch.dense > 0.5).float())
     maps = 20 * (2 * crisp.dense - 1)
-    assert dense_loss(maps, crisp) < 0.01 < dense_loss(-maps, crisp)
+    assert dense_loss(maps, crisp, 0.25) < 0.01 < dense_loss(-maps, crisp, 0.25)
 
 
 def test_what_is_not_labelled_teaches_nothing(pool: Pool) -> None:
@@ -125,7 +126,7 @@ def test_what_is_not_labelled_teaches_nothing(pool: Pool) -> None:
     maps = 20 * (2 * batch.dense - 1)
     spoiled = torch.where(batch.known[:, :, None, None] > 0, maps, -maps)
     assert (batch.known == 0).any()
-    assert torch.equal(dense_loss(maps, batch), dense_loss(spoiled, batch))
+    assert torch.equal(dense_loss(maps, batch, 0.25), dense_loss(spoiled, batch, 0.25))
 
 
 def test_dice_is_hand_computed() -> None:
@@ -155,6 +156,8 @@ def test_training_changes_every_part_resumes_and_exports(pool: Pool, options: Op
     for name, value in whole.average.items():
         assert torch.allclose(value, second.average[name], atol=1e-5), name
 
+    cut = cutoffs(whole.net, pool)
+    assert set(cut) == set(TARGETS) and all(0.3 <= value <= 0.9 for value in cut.values())
     export(whole, calibrate(whole.net, pool))
     assert BundledSegmenter(options.out).targets == TARGETS
     known = read_manifest(options.out.parent / MANIFEST)
@@ -162,6 +165,27 @@ def test_training_changes_every_part_resumes_and_exports(pool: Pool, options: Op
     further = Trainer(replace(halves, run=options.run.parent / "third", start=options.out))
     for name, value in whole.average.items():
         assert torch.allclose(value, further.net.state_dict()[name], atol=2e-3), name
+
+
+def test_masks_are_cut_where_their_area_is_that_of_the_truth(pool: Pool) -> None:
+    """A ramp whose hottest part has the size of the heart is cut at the foot of that part."""
+    row = int(np.flatnonzero(pool.domains == "chest-xray")[0])
+    heart = TARGETS.index("heart")
+    own = (pool.owner == row) & (pool.target == heart)
+    alone = Pool(
+        pool.views[row : row + 1], pool.domains[row : row + 1], pool.scanners[row : row + 1],
+        np.zeros(1, np.int64), pool.target[own], pool.packed[own],
+    )  # fmt: skip
+    share = float(pool.masks(row)[heart].mean())
+    ramp = torch.linspace(0.01, 0.99, SIDE).logit().expand(1, SIDE, SIDE)
+
+    class Ramp(SegmenterNet):
+        def forward(self, *_: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return ramp, torch.zeros(1)
+
+    cut = cutoffs(Ramp(len(TARGETS)), alone)["heart"]
+    assert cut == pytest.approx(np.clip(1 - share, 0.3, 0.9), abs=0.05)
+    assert cutoffs(Ramp(len(TARGETS)), alone)["liver"] == 0.5
 
 
 def test_presence_is_asked_only_where_it_has_an_answer(pool: Pool) -> None:

@@ -18,12 +18,12 @@ from safetensors.torch import load_file
 from transformers import TrainerState
 from trl import ModelConfig, SFTConfig
 
-from overread.agent.architecture import IMAGE_TOKENS, load_tokenizer
+from overread.agent.architecture import IMAGE_SIZE, IMAGE_TOKENS, build_processor, load_tokenizer
 from overread.evals.contamination import MANIFEST, read_manifest
 from overread.imaging.errors import ConfigError, InputError
 from overread.training import guards, sft
 from overread.training.arguments import OurArguments, parse
-from overread.training.collate import PlannerCollator, encode, image_marks, turns
+from overread.training.collate import PlannerCollator, TurnCollator, encode, image_marks, turns
 from overread.training.guards import TrainingStopped, checkpoints
 from overread.training.planner_parts import IGNORED
 from overread.training.sources import example_of_trace
@@ -71,6 +71,18 @@ def test_other_models_get_a_row_for_each_learnt_reply(lines: list[dict]) -> None
             shown = row["prompt"].count('{"type": "image"}')
             assert len(row["images"]) == shown
             assert json.loads(row["completion"])[0]["role"] == "assistant"
+
+
+def test_other_models_see_a_sessions_images_once(lines: list[dict]) -> None:
+    """Later messages of a session are plain text, before which TRL would put the images again."""
+    tokenizer = load_tokenizer()
+    made = [turns(example_of_trace(line, str(n), "train")) for n, line in enumerate(lines)]
+    row = max(
+        (row for rows in made for row in rows), key=lambda row: len(json.loads(row["prompt"]))
+    )
+    assert len(json.loads(row["prompt"])) > 2
+    batch = TurnCollator(build_processor(tokenizer), None, IMAGE_SIZE)([row])
+    assert batch["pixel_values"].shape[:2] == (1, len(row["images"]))
 
 
 def test_a_view_depends_on_its_place_alone(lines: list[dict]) -> None:

@@ -1,0 +1,18 @@
+from collections import Counter
+
+from overread.training.pair_balance import balanced, yes_or_no
+from tests.training.test_dpo import pair
+
+
+def test_each_kind_prefers_yes_as_often_as_no() -> None:
+    pairs = [
+        *(pair(n, "look", chosen="Yes.") for n in range(9)),
+        *(pair(n, "look", chosen="No.") for n in range(9, 12)),
+        *(pair(n, chosen="No, there is no mass.") for n in range(4)),
+        *(pair(n, chosen="12.5 mm") for n in range(4, 6)),
+    ]
+    kept = balanced(pairs)
+    said = Counter((one.kind, yes_or_no(one.chosen)) for one in kept)
+    assert said == {("look", "yes"): 3, ("look", "no"): 3, ("use_context", ""): 2}
+    assert kept == [one for one in pairs if one in kept]
+    assert balanced(reversed(pairs)) == list(reversed(kept))
