@@ -13,6 +13,7 @@ The reference is the model without its adapter where TRL makes the adapter from 
 switches the adapter off. Of a model that comes with an adapter TRL keeps a copy as the reference.
 """
 
+import os
 from collections.abc import Sequence
 from types import MethodType
 from typing import Any
@@ -49,9 +50,14 @@ class PairTrainer(Guarded, DPOTrainer):
         return dataset
 
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
-        """Lighten the head before the reference is asked, too."""
+        """Lighten the head before the reference is asked, too, and show TRL's bar: it takes minutes."""
         lighten_head(self._base_model())
-        return super()._precompute_ref_logps(dataset, name, batch_size)
+        quiet = os.environ.pop("TQDM_DISABLE", None)
+        try:
+            return super()._precompute_ref_logps(dataset, name, batch_size)
+        finally:
+            if quiet is not None:
+                os.environ["TQDM_DISABLE"] = quiet
 
     def _base_model(self) -> Any:
         adapted = hasattr(self.model, "get_base_model")

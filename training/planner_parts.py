@@ -68,6 +68,13 @@ def build(
     return adapted
 
 
+def freeze(model: torch.nn.Module, part: str) -> None:
+    """Leave a part of the planner, as in `PARTS`, as it is."""
+    for name, parameter in model.named_parameters():
+        if part in name:
+            parameter.requires_grad_(False)
+
+
 def save_ours(model: torch.nn.Module, folder: Path, known: Sequence[str]) -> None:
     """Write adapter, connector and vision tower as bfloat16 safetensors, with their manifest."""
     manifest.write(folder, known)
@@ -103,8 +110,9 @@ def optimizer_for(model: torch.nn.Module, by_part: dict[str, float], args: Any) 
         }
         for part, rate in by_part.items()
     ]
+    learning = [group for group in groups if group["params"]]
     betas = (args.adam_beta1, args.adam_beta2)
-    return MasterAdamW(groups, weight_decay=args.weight_decay, betas=betas, eps=args.adam_epsilon)
+    return MasterAdamW(learning, weight_decay=args.weight_decay, betas=betas, eps=args.adam_epsilon)
 
 
 class PlannerParts:

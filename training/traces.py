@@ -43,8 +43,9 @@ IMAGE = "image:"  # an image part's URL in a trace: "image:0" is the first case
 PNG_ONLY = ("fundus", "histology")
 PNG_SHARE = 0.25
 MEASURED = ("size", "count", "ratio", "compare")
-# What a small planner learns slowly comes more often: reports, and sides taken over from evidence.
-REPORT_WEIGHT, WEIGHTS = 4.0, {"side": 3.0, "location": 2.0, "presence": 1.5}
+# What a small planner learns slowly comes more often: reports, sides taken over from evidence, and
+# places, of which few phantoms have one.
+REPORT_WEIGHT, WEIGHTS = 4.0, {"side": 3.0, "location": 20.0, "presence": 1.5}
 
 
 @dataclass

@@ -293,7 +293,7 @@ def test_the_bundled_planner_is_trained_in_all_its_parts(tmp_path: Path) -> None
     flags = (
         f"--config {CONFIGS / 'dpo-bundled.yaml'} --start {WEIGHTS / OURS} --pairs {path} "
         f"--output_dir {out} --max_steps 2 --save_steps 1 --logging_steps 1 --warmup_steps 0 "
-        "--per_device_train_batch_size 2 --report_to none"
+        "--per_device_train_batch_size 2 --report_to none --connector_rate 0.5 --vision_rate 0.2"
     )
     dpo(flags.split())
     start, end = load_file(WEIGHTS / OURS), load_file(out / "ours" / OURS)

@@ -43,6 +43,18 @@ def train(config: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
+def test_a_rate_of_nothing_freezes_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planner_parts, "build_model", lambda t: tiny_model(t).bfloat16())
+    model = tiny_model(load_tokenizer()).bfloat16().model
+    frozen = {"connector_rate": 0.0, "vision_rate": 0.0}
+    ends = train(prepare(tmp_path, model.vision_model, max_steps=2, warmup_steps=0, **frozen))
+    for part, before in (("vision_model", model.vision_model), ("connector", model.connector)):
+        for name, tensor in before.state_dict().items():
+            assert torch.equal(ends[f"model.{part}.{name}"], tensor), name
+    assert any(bool(tensor.any()) for name, tensor in ends.items() if "lora_B" in name)
+
+
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_to_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
