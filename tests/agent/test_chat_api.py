@@ -29,6 +29,9 @@ from overread.imaging.phantoms import generate, write
 from tests.agent.said import NODULE, QUESTION, YES, answer
 
 
+ROWS = "How many rows has image 1?"
+
+
 def data_url(path: Path, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
@@ -115,7 +118,8 @@ def test_a_question_with_an_image(planner, serve, picture):
 def test_a_dicom_file_as_data_url(planner, serve, tmp_path):
     planner.say(answer("It is a radiograph [E1]."))
     dicom = write(generate("chest-xray", 61881), tmp_path)
-    reply = serve().say(ask(image(dicom, "application/dicom")))
+    asked = ask(image(dicom, "application/dicom"), question="What kind of image is this?")
+    reply = serve().say(asked)
     (evidence,) = reply.overread["evidence"]
     assert evidence["values"]["modality"] in ("CR", "DX")
 
@@ -124,7 +128,7 @@ def test_a_jpeg_and_a_question_without_image(planner, serve, tmp_path):
     PIL.Image.new("L", (30, 20)).save(tmp_path / "a.jpg")
     endpoint = serve()
     planner.say(answer("Image 1 has 20 rows [E1]."))
-    reply = endpoint.say(ask(image(tmp_path / "a.jpg", "image/jpeg")))
+    reply = endpoint.say(ask(image(tmp_path / "a.jpg", "image/jpeg"), question=ROWS))
     assert reply.choices[0].message.content == "Image 1 has 20 rows [E1]."
     planner.say(answer("There is not enough evidence."))
     reply = endpoint.say([{"role": "user", "content": "What is a nodule?"}])
@@ -399,8 +403,9 @@ def test_many_at_once_wait_for_their_turn(planner, serve, picture):
 
     planner.say(*[slowly] * 16)
     endpoint = serve(api={"max_running": 4})
+    asked = ask(image(picture), question=ROWS)
     with ThreadPoolExecutor(16) as pool:
-        replies = list(pool.map(lambda _: endpoint.say(ask(image(picture))), range(16)))
+        replies = list(pool.map(lambda _: endpoint.say(asked), range(16)))
     texts = {reply.choices[0].message.content for reply in replies}
     assert texts == {"Image 1 has 48 rows [E1]."}
     assert len({reply.id for reply in replies}) == 16

@@ -12,7 +12,7 @@ RESEARCH_USE = "Research use only. Not a medical device."
 def test_the_plan_the_answer_and_the_evidence_are_printed(
     run: Run, chest: Path, planner_url: str
 ) -> None:
-    done = run("ask", chest, "Is there an effusion?", "--base-url", planner_url)
+    done = run("ask", chest, "Where is the effusion?", "--base-url", planner_url)
     assert done.returncode == 0, done.stderr
     for part in (
         "E1 image 1: modality CR",
@@ -39,7 +39,7 @@ def test_json_is_alone_on_stdout(run: Run, chest: Path, planner_url: str) -> Non
 
 def test_a_session_goes_on(run: Run, chest: Path, planner_url: str) -> None:
     common = ("--session", "case-7", "--json", "--base-url", planner_url)
-    first = json.loads(run("ask", chest, "Is there an effusion?", *common).stdout)
+    first = json.loads(run("ask", chest, "Where is the effusion?", *common).stdout)
     second = json.loads(run("ask", "What modality is it?", *common).stdout)
     assert [item["id"] for item in first["evidence"]] == ["E1", "E2"]
     assert second["evidence"][:2] == first["evidence"]
