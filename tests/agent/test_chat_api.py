@@ -28,7 +28,6 @@ from overread.imaging.errors import ConfigError, InputError, PlannerUnavailable
 from overread.imaging.phantoms import generate, write
 from tests.agent.said import NODULE, QUESTION, YES, answer
 
-
 ROWS = "How many rows has image 1?"
 
 
