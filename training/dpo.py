@@ -69,6 +69,11 @@ def train(parsed: Parsed) -> Path:
     pairs = read_pairs(path)
     all_pairs = [pair for pair in pairs if pair.split == "train"]
     train_pairs = balanced(all_pairs) if ours.balance else all_pairs
+    if all_pairs and not train_pairs:
+        raise InputError(
+            f"all {len(all_pairs)} pairs of {path} prefer the same of yes and no, so none is left when "
+            "they are balanced; add others, or set balance: false"
+        )
     held = [pair for pair in pairs if pair.split == "validation"]
     known = (*mixes.manifest_lines(pairs), *earlier_lines(ours, model_config))
     folder = RunFolder(out, "dpo", known)

@@ -270,6 +270,9 @@ def test_a_model_in_a_folder_is_trained_from_the_command_line(
         "--max_steps 2 --save_steps 1 --logging_steps 1 --report_to none --eval_strategy steps --eval_steps 2 "
         "--dtype float32 --per_device_train_batch_size 2"
     )
+    with pytest.raises(InputError, match=r"all 4 pairs .* prefer the same of yes and no"):
+        dpo(flags.split())
+    flags += " --balance false"
     dpo(flags.split())
     assert (out / "adapter_model.safetensors").is_file()
     card = (out / "README.md").read_text()
@@ -293,7 +296,8 @@ def test_the_bundled_planner_is_trained_in_all_its_parts(tmp_path: Path) -> None
     flags = (
         f"--config {CONFIGS / 'dpo-bundled.yaml'} --start {WEIGHTS / OURS} --pairs {path} "
         f"--output_dir {out} --max_steps 2 --save_steps 1 --logging_steps 1 --warmup_steps 0 "
-        "--per_device_train_batch_size 2 --report_to none --connector_rate 0.5 --vision_rate 0.2"
+        "--per_device_train_batch_size 2 --report_to none --connector_rate 0.5 --vision_rate 0.2 "
+        "--balance false"
     )
     dpo(flags.split())
     start, end = load_file(WEIGHTS / OURS), load_file(out / "ours" / OURS)

@@ -35,7 +35,8 @@ def dpo_command(folder: Path, out: Path) -> list[str]:
         f"--model_name_or_path {model} --pairs {path} --output_dir {out} --use_peft "
         "--lora_target_modules q_proj v_proj --use_cpu --bf16 false --gradient_checkpointing false "
         f"--max_steps {STEPS} --save_steps 1 --save_total_limit 2 --logging_steps 1 --report_to none "
-        "--dtype float32 --per_device_train_batch_size 2 --learning_rate 5e-3 --resume"
+        "--dtype float32 --per_device_train_batch_size 2 --learning_rate 5e-3 --resume "
+        "--balance false"
     )
     return [sys.executable, "-m", "overread.training.dpo", *flags.split()]
 
