@@ -64,16 +64,12 @@ def verify(answer: str, evidence: Sequence[Evidence], question: str = "") -> lis
         evidence: All of the session.
         question: Read together with a leading yes or no; what is left of the answer must answer it.
     """
-    found = ((sentence, _check(sentence, evidence, question))
-             for sentence in language.sentences(answer))  # fmt: skip
-    problems = [Problem(sentence, reason) for sentence, reason in found if reason]
-    left = claims(without(answer, problems))
+    said = language.sentences(answer)
+    reasons = {sentence: _check(sentence, evidence, question) for sentence in said}
+    left = [text for text in said if not reasons[text] and not _claims_nothing(text)]
     if left and (reason := beside_the_point(question, " ".join(left))):
-        beside = {sentence: Problem(sentence, reason) for sentence in left}
-        failed = {problem.sentence: problem for problem in problems}
-        both = failed | beside
-        problems = [both[text] for text in language.sentences(answer) if text in both]
-    return problems
+        reasons |= dict.fromkeys(left, reason)
+    return [Problem(sentence, reason) for sentence in said if (reason := reasons[sentence])]
 
 
 def without(answer: str, problems: Sequence[Problem]) -> str:

@@ -82,8 +82,8 @@ class BundledSegmenter:
                 self._net.words(torch.tensor(ids)),
                 planes[None].expand(len(ids), -1, -1, -1),
             )
-            shift = torch.tensor([0.0 if name is None else self._cut(name) for name in names])
-            probability = (logits - shift[:, None, None]).sigmoid().amax(dim=0)
+            cuts = torch.tensor([0.5 if n is None else self._calibration[n][2] for n in names])
+            probability = (logits - cuts.logit()[:, None, None]).sigmoid().amax(dim=0)
         full = letterbox.unfit(probability)
         mask = full >= 0.5
         if target is None:
@@ -113,10 +113,6 @@ class BundledSegmenter:
             while len(self._maps) > _KEPT:
                 self._maps.popitem(last=False)
         return maps
-
-    def _cut(self, target: str) -> float:
-        """Return the logit from which a pixel of the target is inside."""
-        return float(torch.tensor(self._calibration[target][2]).logit())
 
     def _calibrated(self, target: str, logit: float) -> float:
         scale, offset, _ = self._calibration[target]

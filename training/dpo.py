@@ -28,7 +28,7 @@ from overread.training.guards import check_examples, resume_point
 from overread.training.models import check, earlier_lines, is_bundled, load
 from overread.training.pair_balance import balanced
 from overread.training.pairs import check_splits
-from overread.training.planner_parts import PARTS, PlannerParts
+from overread.training.planner_parts import PlannerParts, learning, let_learn
 from overread.training.progress import report_to_tensorboard, show_progress
 from overread.training.run_folder import RunFolder
 
@@ -94,7 +94,7 @@ def train(parsed: Parsed) -> Path:
         folder.begin(parsed, told, config.seed)
     if isinstance(trainer, PlannerPairTrainer):
         trainer.ours, trainer.known = ours, known
-        _drop_reference(trainer.model)
+        _drop_reference(trainer.model, learning(ours))
     show_progress(trainer, f"dpo {out.name}")
     trainer.train(resume_from_checkpoint=start)
     finish(trainer, folder, bundled, _margins(trainer.state.log_history))
@@ -144,12 +144,11 @@ def _check(ours: DpoArguments, config: DPOConfig, bundled: bool) -> None:
         )
 
 
-def _drop_reference(model: Any) -> None:
+def _drop_reference(model: Any, parts: Sequence[str]) -> None:
     """Let the copied adapter go: its log-probabilities are computed, and it is not ours to save."""
     if _REFERENCE in model.peft_config:
         model.delete_adapter(_REFERENCE)
-    for name, weight in model.named_parameters():  # adding an adapter froze the other parts
-        weight.requires_grad_(any(part in name for part in PARTS))
+    let_learn(model, parts)  # adding an adapter froze the other parts
 
 
 def _margins(history: Sequence[dict[str, Any]]) -> list[str]:

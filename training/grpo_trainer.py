@@ -12,7 +12,7 @@ from trl import GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
 from overread.training.guards import Guarded
-from overread.training.planner_parts import PlannerParts
+from overread.training.planner_parts import PlannerParts, let_learn
 
 
 class EpochSampler(RepeatSampler):
@@ -47,7 +47,5 @@ class PlannerPolicyTrainer(PlannerParts, PolicyTrainer):
 
     def __init__(self, model: Any, **options: Any) -> None:
         """Freeze all but the adapter."""
-        for name, parameter in model.named_parameters():
-            if "lora_" not in name:
-                parameter.requires_grad_(False)
+        let_learn(model, ("lora_",))
         super().__init__(model=model, **options)

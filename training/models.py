@@ -99,7 +99,7 @@ def _bundled(ours: OurArguments, model: "ModelConfig") -> tuple[Any, Any, Any]:
     from peft import LoraConfig
 
     from overread.agent.architecture import build_processor, load_tokenizer
-    from overread.training.planner_parts import TARGETS, build, freeze, rates
+    from overread.training.planner_parts import TARGETS, build, learning, let_learn
 
     tokenizer = load_tokenizer()
     config = LoraConfig(
@@ -110,9 +110,7 @@ def _bundled(ours: OurArguments, model: "ModelConfig") -> tuple[Any, Any, Any]:
     )
     vision = Path(ours.vision).expanduser() if ours.vision else None
     adapted = build(tokenizer, vision, start_weights(ours), config)
-    for part, rate in rates(ours, 1.0).items():
-        if rate == 0:  # no gradient is computed for what does not learn
-            freeze(adapted, part)
+    let_learn(adapted, learning(ours))
     return adapted, build_processor(tokenizer), None
 
 

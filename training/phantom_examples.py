@@ -24,7 +24,8 @@ from overread.agent.prompts import (
     evidence_line,
     planner_messages,
 )
-from overread.evals.benchmarks.generated import box_target, object_boxes
+from overread.evals.benchmarks.generated import box_target, report_of
+from overread.evals.metrics import grounding
 from overread.evals.metrics.open_text import NUMBER_TOLERANCE
 from overread.imaging import phantoms as phantom_package
 from overread.imaging.phantoms import Phantom, generate
@@ -110,7 +111,7 @@ def examples_of(phantom: Phantom, ref: PhantomRef, split: Split) -> Iterator[Exa
     yield _reported(phantom, common)
 
 
-def boxes_of(mask: Mask, phantom: Phantom) -> list[tuple[int, int, int, int]]:
+def boxes_of(mask: Mask, phantom: Phantom) -> list[tuple[int, ...]]:
     """Return a box around each object of a mask as (left, top, right, bottom) in view pixels.
 
     Right and bottom are the first column and row outside. The mask goes through the same rendering
@@ -128,7 +129,8 @@ def boxes_of(mask: Mask, phantom: Phantom) -> list[tuple[int, int, int, int]]:
         spacing_mm=phantom.spacing_mm,
     )
     view = np.asarray(for_planner(drawn, VIEW_SIZE).convert("L")) > _HALF
-    return object_boxes(view)
+    boxes = [tuple(map(int, box)) for box in grounding.boxes_of(view)]
+    return sorted(boxes, key=lambda box: box[:2])
 
 
 def _made(job: tuple[tuple[str, int, int], Split]) -> list[Example]:
@@ -168,7 +170,7 @@ def _grounded(phantom: Phantom, common: dict[str, Any]) -> Example:
 
 
 def _reported(phantom: Phantom, common: dict[str, Any]) -> Example:
-    report = f"Findings: {phantom.report.findings} Impression: {phantom.report.impression}"
+    report = report_of(phantom)
     asked = trace_words.REPORT[phantom_number(phantom) % len(trace_words.REPORT)]
     findings = sorted({finding.name for finding in phantom.findings})
     return Example(

@@ -54,8 +54,7 @@ def build(
         if tower:
             model.model.vision_model.load_state_dict(tower)
         adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
-        for name, parameter in adapted.named_parameters():
-            parameter.requires_grad_(any(part in name for part in PARTS))
+        let_learn(adapted, PARTS)
         if start is not None:
             ours = {f"{_PREFIX}{_named(name)}": value for name, value in _tensors(start).items()}
             if adapted.load_state_dict(ours, strict=False).unexpected_keys:
@@ -68,11 +67,15 @@ def build(
     return adapted
 
 
-def freeze(model: torch.nn.Module, part: str) -> None:
-    """Leave a part of the planner, as in `PARTS`, as it is."""
+def let_learn(model: torch.nn.Module, parts: Sequence[str]) -> None:
+    """Compute gradients for some of `PARTS` and nothing else."""
     for name, parameter in model.named_parameters():
-        if part in name:
-            parameter.requires_grad_(False)
+        parameter.requires_grad_(any(part in name for part in parts))
+
+
+def learning(ours: OurArguments) -> list[str]:
+    """Return the parts that learn: those whose rate is not 0."""
+    return [part for part, rate in rates(ours, 1.0).items() if rate]
 
 
 def save_ours(model: torch.nn.Module, folder: Path, known: Sequence[str]) -> None:
@@ -110,9 +113,9 @@ def optimizer_for(model: torch.nn.Module, by_part: dict[str, float], args: Any) 
         }
         for part, rate in by_part.items()
     ]
-    learning = [group for group in groups if group["params"]]
+    filled = [group for group in groups if group["params"]]
     betas = (args.adam_beta1, args.adam_beta2)
-    return MasterAdamW(learning, weight_decay=args.weight_decay, betas=betas, eps=args.adam_epsilon)
+    return MasterAdamW(filled, weight_decay=args.weight_decay, betas=betas, eps=args.adam_epsilon)
 
 
 class PlannerParts:

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy import ndimage
-
 from overread.evals.benchmarks.ages import age_group
 from overread.evals.items import Item
+from overread.evals.metrics.grounding import boxes_of
 from overread.evals.metrics.open_text import NUMBER_TOLERANCE
 from overread.imaging import phantoms as phantom_package
 from overread.imaging.errors import InputError
@@ -19,7 +17,6 @@ from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.phantoms import HELD_OUT, Phantom, sample, write
 from overread.imaging.phantoms.seeds import stream
 from overread.imaging.phantoms.truth import Question, Split
-from overread.imaging.study import Mask
 
 REPORT = "Write a report of this image."
 
@@ -102,12 +99,11 @@ def _item(phantom: Phantom, question: Question, file: Path) -> Item:
 
 
 def _report(phantom: Phantom, file: Path) -> Item:
-    report = f"Findings: {phantom.report.findings} Impression: {phantom.report.impression}"
     return Item(
         id=f"{phantom.study_id}-report",
         question=REPORT,
         images=(file,),
-        answers=(report,),
+        answers=(report_of(phantom),),
         kind="report",
         cluster=phantom.patient_id,
         slices={**_slices(phantom), "content_type": "report"},
@@ -118,7 +114,7 @@ def _boxes(phantom: Phantom, file: Path) -> Item:
     target = box_target(phantom)
     mask = phantom.masks.get(target)
     rows, columns = phantom.pixels.shape[:2]
-    boxes = [] if mask is None else object_boxes(mask)
+    boxes = [] if mask is None else boxes_of(mask)
     return Item(
         id=f"{phantom.study_id}-boxes",
         question=f"Where is the {target}?",
@@ -141,17 +137,9 @@ def box_target(phantom: Phantom) -> str:
     return names[int(rng.integers(len(names)))] if names else "mass"
 
 
-def object_boxes(mask: Mask) -> list[tuple[int, int, int, int]]:
-    """Return a box around each object as (left, top, right, bottom), from left to right.
-
-    Right and bottom are the first column and row outside. Objects touch at corners, too.
-
-    Args:
-        mask: Boolean, (rows, columns).
-    """
-    found = ndimage.find_objects(ndimage.label(mask, np.ones((3, 3)))[0])
-    boxes = [(cols.start, rows.start, cols.stop, rows.stop) for rows, cols in found]
-    return sorted(boxes, key=lambda box: (box[0], box[1]))
+def report_of(phantom: Phantom) -> str:
+    """Return a phantom's report as one text."""
+    return f"Findings: {phantom.report.findings} Impression: {phantom.report.impression}"
 
 
 def _slices(phantom: Phantom) -> dict[str, str]:

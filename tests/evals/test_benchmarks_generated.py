@@ -6,9 +6,9 @@ import pytest
 
 from overread.evals.benchmarks import load, prompt
 from overread.evals.benchmarks.ages import age_group
-from overread.evals.benchmarks.generated import object_boxes
 from overread.evals.marking import mark
 from overread.evals.metrics.answers import score_answer
+from overread.evals.metrics.grounding import boxes_of
 from overread.evals.subjects.base import Reply
 from overread.imaging.errors import InputError
 from overread.imaging.phantoms import sample, split_of
@@ -94,7 +94,7 @@ def test_readings_are_reports_and_boxes_that_mark_themselves_right(work: Path) -
 def test_objects_that_touch_at_a_corner_share_a_box() -> None:
     mask = np.zeros((5, 6), bool)
     mask[1, 4] = mask[2, 5] = mask[0:2, 0] = True
-    assert object_boxes(mask) == [(0, 0, 1, 2), (4, 1, 6, 3)]
+    assert boxes_of(mask) == [(0, 0, 1, 2), (4, 1, 6, 3)]
 
 
 def test_other_splits_are_for_baselines_and_share_no_patient(work: Path) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model
 from trl import DPOConfig, ModelConfig
 from trl.trainer.utils import add_fused_lm_head
 
 from overread.imaging.errors import ConfigError, InputError
 from overread.training.arguments import parse
-from overread.training.dpo import DpoArguments, read_pairs
+from overread.training.dpo import DpoArguments, _drop_reference, read_pairs
 from overread.training.dpo import main as dpo
 from overread.training.dpo_collate import PairCollator, rejected_pictures
 from overread.training.dpo_trainer import PairTrainer, lighten_head, make_trainer, rows_of
@@ -281,6 +281,16 @@ def test_a_model_in_a_folder_is_trained_from_the_command_line(
         dpo(flags.split())
     dpo([*flags.split(), "--resume", "--max_steps", "3"])
     assert (out / "checkpoint-3").is_dir()
+
+
+def test_what_does_not_learn_stays_so_when_the_reference_goes(processor: Any) -> None:
+    adapted = get_peft_model(make_model(processor), LoraConfig(**LORA))
+    adapted.add_adapter("ref", LoraConfig(**LORA))
+    _drop_reference(adapted, ["lora_", "connector"])
+    learns = {name: weight.requires_grad for name, weight in adapted.named_parameters()}
+    assert any(learns.values()) and not any(".ref." in name for name in learns)
+    for name, does in learns.items():
+        assert does == ("lora_" in name or "connector" in name), name
 
 
 @pytest.mark.slow

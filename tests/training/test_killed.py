@@ -4,19 +4,17 @@ That of SFT is in `test_sft`.
 """
 
 import json
-import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from overread.training.examples import write_lines
-from overread.training.guards import checkpoints
+from tests.training.kill import kill_at_a_checkpoint
 from tests.training.test_dpo import TEXT, pair
 from tests.training.tiny_planner import save_planner
 from tests.training.tiny_vlm import make_model, make_processor
@@ -48,18 +46,6 @@ def grpo_command(folder: Path, out: Path) -> list[str]:
     return [sys.executable, "-m", "tests.training.grpo_runs", str(base), str(out), str(STEPS)]
 
 
-def kill_at_a_checkpoint(command: list[str], out: Path) -> None:
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        for _ in range(6000):
-            if checkpoints(out) or process.poll() is not None:
-                break
-            time.sleep(0.05)
-        time.sleep(float(np.random.default_rng().uniform(0, 0.5)))
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
-    assert len(list(out.glob(f"checkpoint-{STEPS}"))) == 0
-
-
 def last_loss(out: Path) -> float:
     state = json.loads((out / f"checkpoint-{STEPS}" / "trainer_state.json").read_text())
     return [row["loss"] for row in state["log_history"] if "loss" in row][-1]
@@ -67,11 +53,14 @@ def last_loss(out: Path) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command_of", [dpo_command, grpo_command])
-def test_a_killed_run_goes_on_to_the_same_end(command_of, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_killed_run_goes_on_to_the_same_end(
+    command_of: Callable[[Path, Path], list[str]], tmp_path: Path
+) -> None:
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     commands = {out: command_of(tmp_path, out) for out in (undisturbed, killed)}
     subprocess.run(commands[undisturbed], check=True, stderr=subprocess.DEVNULL)
     kill_at_a_checkpoint(commands[killed], killed)
+    assert len(list(killed.glob(f"checkpoint-{STEPS}"))) == 0
     subprocess.run(commands[killed], check=True, stderr=subprocess.DEVNULL)
     assert abs(last_loss(undisturbed) - last_loss(killed)) < 1e-3
     first, second = (

@@ -4,10 +4,7 @@ import json
 import os
 import resource
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,7 @@ from overread.training.guards import TrainingStopped, checkpoints
 from overread.training.planner_parts import IGNORED
 from overread.training.sources import example_of_trace
 from overread.training.traces import write_sessions
+from tests.training.kill import kill_at_a_checkpoint
 from tests.training.sft_runs import save_base, write_config, write_mix
 
 
@@ -207,11 +205,7 @@ def test_a_killed_run_goes_on_to_the_same_end(base: Path, tmp_path: Path, adapte
     run(configs["undisturbed"], "--resume")
     command = [sys.executable, "-m", "overread.training.sft", "--config", str(configs["killed"])]
     out = folders["killed"] / "run"
-    with subprocess.Popen([*command, "--resume"], stderr=subprocess.DEVNULL) as process:
-        _wait_for(lambda: bool(checkpoints(out)), process)
-        time.sleep(float(np.random.default_rng().uniform(0, 0.5)))
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
+    kill_at_a_checkpoint([*command, "--resume"], out)
     assert len(checkpoints(out)) < 4
     run(configs["killed"], "--resume")
     ends = [losses(folder / "run")[-1] for folder in folders.values()]
@@ -220,14 +214,6 @@ def test_a_killed_run_goes_on_to_the_same_end(base: Path, tmp_path: Path, adapte
     first, second = (load_file(folder / "run" / name) for folder in folders.values())
     for key in first:
         assert torch.allclose(first[key].float(), second[key].float(), atol=1e-5), key
-
-
-def _wait_for(there: Any, process: "subprocess.Popen[bytes]") -> None:
-    for _ in range(6000):
-        if there() or process.poll() is not None:
-            return
-        time.sleep(0.05)
-    raise AssertionError("nothing came")
 
 
 @pytest.mark.slow
