@@ -63,7 +63,9 @@ class DomainHead:
         best = probabilities.argmax(axis=1)
         likeness = vectors @ self.prototypes.T
         own = np.where(self.owners[None, :] == best[:, None], likeness, -1.0).max(axis=1)
-        believed = (probabilities.max(axis=1) >= (self.sure if sure is None else sure)) & (own >= self.reach[best])
+        believed = (probabilities.max(axis=1) >= (self.sure if sure is None else sure)) & (
+            own >= self.reach[best]
+        )
         return [
             self.names[at] if named else UNKNOWN
             for at, named in zip(best.tolist(), believed.tolist(), strict=True)

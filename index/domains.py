@@ -83,6 +83,11 @@ def by_picture(vector: Vectors, embedder: Embedder) -> Verdict:
         (domain,) = head.decide(vector[None], probabilities)
         told = dict(zip(head.names, probabilities[0].tolist(), strict=True))
         return Verdict(domain, "head", told)
+    return by_phrases(vector, embedder)
+
+
+def by_phrases(vector: Vectors, embedder: Embedder) -> Verdict:
+    """Return the domain whose phrases are clearly closest to a picture's vector, shape (dim,)."""
     scores = (_phrases(embedder.embed_texts) @ vector).tolist()
     (best, domain), (second, _) = sorted(zip(scores, _PROMPTS, strict=True), reverse=True)[:2]
     sure = best >= PROMPT_FLOOR and best - second >= PROMPT_MARGIN

@@ -26,7 +26,6 @@ _PLAIN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 # Chroma moves every 1000 vectors from its log into files; when those are lost it searches the rest
 # without a word, but it cannot give the oldest vectors back.
 _OLDEST = 100
-_DELETE = 500
 
 
 @dataclass(eq=False)

@@ -193,11 +193,23 @@ class CaseIndex:
             if stored.get(image_id) != record.metadata()
         ]
 
-    def entries(self, kind: Kind = "images") -> Iterator[tuple[str, Metadata]]:
-        """Yield every id with its metadata, domain by domain; do not add meanwhile."""
+    def entries(
+        self, kind: Kind = "images", domain: str | None = None
+    ) -> Iterator[tuple[str, Metadata]]:
+        """Yield every id with its metadata, of one domain or of all; do not add meanwhile."""
         with explained(self.place):
             for shelf in self._shelves():
-                yield from shelf.rows(kind, _PAGE)
+                if domain in (None, shelf.domain):
+                    yield from shelf.rows(kind, _PAGE)
+
+    def vectors(self, domain: str, refs: Sequence[str]) -> dict[str, Vectors]:
+        """Return the stored vectors of a domain's images by reference, of those that are there."""
+        with explained(self.place):
+            shelf = self._shelf(domain)
+            if shelf is None or not refs:
+                return {}
+            images = shelf.check("images", self.embedder_of(domain), self.place)
+            return vectors_of(images, refs)
 
     def domains(self) -> list[str]:
         """Return the domains that have cases."""
@@ -339,10 +351,8 @@ class CaseIndex:
 
     def _spread(self, hits: Sequence[Hit], k: int) -> list[Hit]:
         vectors: dict[str, Vectors] = {}
-        with explained(self.place):
-            for shelf in self._shelves():
-                refs = [hit.ref for hit in hits if hit.domain == shelf.domain]
-                vectors |= vectors_of(shelf.images, refs) if refs else {}
+        for domain in {hit.domain for hit in hits}:
+            vectors |= self.vectors(domain, [hit.ref for hit in hits if hit.domain == domain])
         return spread(hits, vectors, k)
 
 

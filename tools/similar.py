@@ -11,10 +11,12 @@ from pydantic import BaseModel, Field
 from overread.imaging.errors import InputError
 from overread.imaging.render import contact_sheet, for_planner
 from overread.imaging.study import Image, ImageRef
+from overread.index.domain_head import UNKNOWN
 from overread.index.filters import Exclude, Scope
 from overread.index.records import Hit
 from overread.index.retrieve import Retrieved, retrieve
 from overread.index.select import Policy
+from overread.index.store import CaseIndex
 from overread.tools import phrases
 from overread.tools.base import Artifact, ToolContext, ToolResult, Value
 from overread.tools.border import make_tool
@@ -54,7 +56,8 @@ def build(context: ToolContext) -> BaseTool:
         found = retrieve(index, picture, query or "", Scope(exclude=exclude))
         hits = list(found.kept)
         if not hits:
-            raise InputError(f"the index holds no case similar enough to image {image}")
+            why = _why_none(index, found)
+            raise InputError(f"the index holds no case similar enough to image {image}{why}")
         labels, domain = _counts(hits)
         values: dict[str, Value] = {
             "total": len(hits),
@@ -97,6 +100,14 @@ def _evidence(found: Retrieved, policy: Policy) -> dict[str, Value]:
         "ranked": _listed(found.ranked),
         "kept": _listed(found.kept),
     }
+
+
+def _why_none(index: CaseIndex, found: Retrieved) -> str:
+    """Return what else there is to say when no case was kept: nothing, if all were too far."""
+    counts = index.stats().by_domain
+    if not counts:
+        return ": it is empty"
+    return f": it has none of {found.domain}" if found.domain not in (UNKNOWN, *counts) else ""
 
 
 def _listed(hits: Sequence[Hit]) -> str:

@@ -173,6 +173,43 @@ def domain(
 
 
 @app.command()
+def tune(as_json: Json = False) -> None:
+    """Fit to the index how many similar cases are kept, domain by domain, and remember it.
+
+    Cases with labels are asked as questions, their own patients left out; half of the patients
+    choose, the other half tell what it is worth. The agreement is the F1 of the labels of most kept
+    cases with the case's own.
+
+    For example:
+
+        overread index tune
+    """
+    from overread.index.tuning import tune as fitted
+
+    _, index = _open()
+    found, left_out = [], []
+    for name in index.domains():
+        try:
+            tuned = fitted(index, name)
+        except InputError as error:
+            left_out.append(str(error))
+            continue
+        index.remember(name, tuned.cut)
+        found.append(tuned)
+    if as_json:
+        typer.echo(json.dumps({"tuned": [asdict(one) for one in found], "left_out": left_out}))
+        return
+    for one in found:
+        out.print(
+            f"{one.domain}: gamma {one.cut.gamma:g}, floor {one.cut.floor:.2f}; agreement "
+            f"{one.f1:.2f} ({one.default_f1:.2f} by default), {one.kept:.1f} cases kept, none for "
+            f"{one.abstained:.0%} of {one.queries // 2} patients"
+        )
+    for reason in left_out:
+        err.print(f"[yellow]left as it was[/] {escape(reason)}")
+
+
+@app.command()
 def stats(as_json: Json = False) -> None:
     """Say how many images and texts of which domains the index holds."""
     resources, index = _open()
