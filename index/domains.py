@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image as PILImage
 
 from overread.imaging.study import Image
-from overread.index.domain_head import BUNDLED_HEAD, UNKNOWN, bundled_head
+from overread.index.domain_head import UNKNOWN, bundled_head
 from overread.index.embedder import Embedder, Vectors, unit
 from overread.index.records import picture
 
@@ -77,8 +77,8 @@ def by_picture(vector: Vectors, embedder: Embedder) -> Verdict:
         vector: Of the picture, by the embedder; unit length, shape (dim,).
         embedder: The bundled one has a trained head; others are asked with phrases.
     """
-    head = bundled_head() if BUNDLED_HEAD.is_dir() else None
-    if head is not None and head.embedder == embedder.name:
+    head = bundled_head()
+    if head.embedder == embedder.name:
         probabilities = head.probabilities(vector[None])
         (domain,) = head.decide(vector[None], probabilities)
         told = dict(zip(head.names, probabilities[0].tolist(), strict=True))

@@ -30,6 +30,10 @@ _PICTURES = (
 """What scikit-image brings along and is no medical image."""
 
 
+_TAUGHT = frozenset({"skimage", "pydicom"})
+"""Sources of a pack that packages bring along, too, so that some of their images were taught."""
+
+
 def scikit_pictures(embedder: Embedder) -> Taught:
     """Return the photographs and drawings inside scikit-image; none of them was taught."""
     import skimage
@@ -58,7 +62,7 @@ def real(embedder: Embedder, pack: Path) -> Taught:
         with TemporaryDirectory() as secret:
             pseudonymiser = Pseudonymiser(Path(secret) / "secret")
             for row in read_manifest(pack / "manifest.jsonl"):
-                if isinstance(row, ManifestRow) and row.source != "skimage":
+                if isinstance(row, ManifestRow) and row.source not in _TAUGHT:
                     images = read_studies([row.path], pseudonymiser)[0].images
                     domain = domain_of(row.modality, row.body_part.lower())
                     yield picture(images[len(images) // 2]), domain
@@ -166,7 +170,8 @@ no header does. **Not fit for clinical use.**
 
 ## Figures
 
-None of these images was taught or used for thresholds. "Right": "unknown" counts as right for what is
+None of these images was taught or used for thresholds; how strict the thresholds are was decided with
+these figures in view. "Right": "unknown" counts as right for what is
 of no domain. ECE: expected calibration error of the likeliest class, before the thresholds. The last
 two columns: the zero-shot phrases with the same embedder.
 
