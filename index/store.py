@@ -244,7 +244,7 @@ class CaseIndex:
         view = picture(image) if isinstance(image, Image) else image
         vector = self._tower(scope).embed_images([view])[0]
         hits = self.search_vector(vector, _SPREAD * k if diverse else k, scope)
-        return self._spread(hits, k) if diverse else hits
+        return self._spread(hits, k, scope) if diverse else hits
 
     def search(
         self,
@@ -275,7 +275,7 @@ class CaseIndex:
             lists["image by words"] = self.search_vector(by_words, depth, scope)
             lists["report"], lists["keywords"] = self._passages_for(text, depth, scope)
         hits = fused(lists)
-        return self._spread(hits[: _SPREAD * k], k) if diverse else hits[:k]
+        return self._spread(hits[: _SPREAD * k], k, scope) if diverse else hits[:k]
 
     def cut(self, domain: str) -> Cut:
         """Return where the ranked cases of a domain are cut."""
@@ -340,8 +340,10 @@ class CaseIndex:
         """Return the studies whose passages mean what a text does, and those that have its words."""
         meant: list[Hit] = []
         said: list[Hit] = []
+        # The sentence encoder serves all domains, whatever embeds their images.
+        everywhere = scope.domain is None and self._passages == "sentences"
         with explained(self.place):
-            for shelf in self._within(scope):
+            for shelf in self._shelves() if everywhere else self._within(scope):
                 passages = self.passages_of(shelf.domain)
                 texts = shelf.check("texts", passages, self.place)
                 vector = passages.embed_texts([text])[0]
@@ -349,9 +351,12 @@ class CaseIndex:
                 said += with_words(texts, text, depth, scope.filters, scope.exclude)
         return one_per_study(best_first(meant))[:depth], one_per_study(best_first(said))[:depth]
 
-    def _spread(self, hits: Sequence[Hit], k: int) -> list[Hit]:
+    def _spread(self, hits: Sequence[Hit], k: int, scope: Scope) -> list[Hit]:
+        """Pick k hits that are like the query and unlike each other, all of one space."""
+        with explained(self.place):
+            domains = [shelf.domain for shelf in self._within(scope)]
         vectors: dict[str, Vectors] = {}
-        for domain in {hit.domain for hit in hits}:
+        for domain in domains:
             vectors |= self.vectors(domain, [hit.ref for hit in hits if hit.domain == domain])
         return spread(hits, vectors, k)
 

@@ -91,7 +91,7 @@ def search(
     count: Annotated[int, typer.Option("-k", min=1, max=100, help="How many cases.")] = 5,
     domain: Annotated[
         str | None,
-        typer.Option(help="Such as chest-xray; by default all that share an embedder."),
+        typer.Option(help="Such as chest-xray; by default the image's own, or all for words."),
     ] = None,
     modality: Annotated[str | None, typer.Option(help="Such as CT.")] = None,
     body_part: Annotated[str | None, typer.Option(help="Such as chest.")] = None,
@@ -116,6 +116,8 @@ def search(
 
         overread index search "left pleural effusion" -k 3 --domain chest-xray --age 60-
     """
+    from overread.index.domain_head import UNKNOWN
+    from overread.index.domains import identify
     from overread.index.filters import Exclude, Filters, Scope
     from overread.index.records import picture, pixel_hash
 
@@ -123,21 +125,24 @@ def search(
         modality=modality,
         body_part=body_part,
         labels=tuple(label or ()),
-        age=_range("--age", age),
+        age=number_range("--age", age),
         sex=sex,
-        date=_range("--date", date),
+        date=number_range("--date", date),
     )
     resources, index = _open()
-    scope = Scope(filters, domain=domain)
     if Path(query).is_file():
         image = _image(resources, Path(query))
         patient = resources.archive.study(image.ref.study_id).patient_id
+        if domain is None and index.policy.route:
+            seen = identify(image, index.embedder).domain
+            domain = seen if seen != UNKNOWN else None
         scope = Scope(filters, Exclude(patient=patient, pixels=pixel_hash(picture(image))), domain)
         if words:
             hits = index.search(words, count, scope, image, diverse)
         else:
             hits = index.search_image(image, count, scope, diverse)
     else:
+        scope = Scope(filters, domain=domain)
         hits = index.search(f"{query} {words}".strip(), count, scope, diverse=diverse)
     if as_json:
         typer.echo(json.dumps([asdict(hit) for hit in hits]))
@@ -243,7 +248,7 @@ def _image(resources: "Resources", path: Path) -> "Image":
     return resources.archive.load(register(resources, [path], limit=1)[0])
 
 
-def _range(option: str, text: str | None) -> tuple[int | None, int | None] | None:
+def number_range(option: str, text: str | None) -> tuple[int | None, int | None] | None:
     """Read "40-60", "40-", "-60" or "50"."""
     if text is None:
         return None
