@@ -16,25 +16,40 @@ DIVERSITY = 0.5
 """Weight of being unlike what was picked, against being like the query."""
 
 
-def reciprocal_ranks(lists: Mapping[str, Sequence[Key]]) -> dict[Key, float]:
+def places(scores: Sequence[float]) -> list[int]:
+    """Return the place of each score, from 1; equal ones share the best.
+
+    Args:
+        scores: In descending order.
+
+    >>> places([0.9, 0.5, 0.5, 0.1])
+    [1, 2, 2, 4]
+    """
+    found: list[int] = []
+    for i, score in enumerate(scores):
+        found.append(found[-1] if found and score == scores[i - 1] else i + 1)
+    return found
+
+
+def reciprocal_ranks(lists: Mapping[str, Mapping[Key, int]]) -> dict[Key, float]:
     """Fuse ranked lists; return a score for each key, best first, ties by first appearance.
 
     A score is the sum of 1 / (60 + rank) over the lists, as a share of what the first of every list
     would get: 1 at most.
 
     Args:
-        lists: Each best first and without doubles; an empty list has no say.
+        lists: The rank of each key, from 1; an empty list has no say.
 
     Source: Cormack, Clarke, Büttcher, SIGIR 2009.
 
-    >>> reciprocal_ranks({"image": ["a", "b"], "words": ["b"]})["b"] > 0.99
+    >>> reciprocal_ranks({"image": {"a": 1, "b": 2}, "words": {"b": 1}})["b"] > 0.99
     True
     """
     scores: dict[Key, float] = {}
-    for ranked in lists.values():
-        for rank, key in enumerate(ranked, start=1):
+    for ranks in lists.values():
+        for key, rank in ranks.items():
             scores[key] = scores.get(key, 0.0) + 1.0 / (RANK_CONSTANT + rank)
-    best = sum(1 for ranked in lists.values() if ranked) / (RANK_CONSTANT + 1)
+    best = sum(1 for ranks in lists.values() if ranks) / (RANK_CONSTANT + 1)
     return {key: score / best for key, score in sorted(scores.items(), key=lambda one: -one[1])}
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from overread.index.embedder import Vectors
-from overread.index.fuse import diverse, reciprocal_ranks
+from overread.index.fuse import diverse, places, reciprocal_ranks
 from overread.index.records import Hit
 
 
@@ -29,16 +29,22 @@ def fused(lists: Mapping[str, Sequence[Hit]]) -> list[Hit]:
     Args:
         lists: Each best first, one hit a study.
     """
+    ranks = {
+        name: dict(
+            zip((hit.study_id for hit in hits), places([hit.score for hit in hits]), strict=True)
+        )
+        for name, hits in lists.items()
+    }
     first: dict[str, Hit] = {}
-    ranks: dict[str, dict[str, int]] = {}
-    for name, hits in lists.items():
-        for rank, hit in enumerate(hits, start=1):
-            first.setdefault(hit.study_id, hit)
-            ranks.setdefault(hit.study_id, {})[name] = rank
-    names = {name: [hit.study_id for hit in hits] for name, hits in lists.items()}
+    for hit in (hit for hits in lists.values() for hit in hits):
+        first.setdefault(hit.study_id, hit)
     return best_first(
-        replace(first[study], score=score, ranks=ranks[study])
-        for study, score in reciprocal_ranks(names).items()
+        replace(
+            first[study],
+            score=score,
+            ranks={name: there[study] for name, there in ranks.items() if study in there},
+        )
+        for study, score in reciprocal_ranks(ranks).items()
     )
 
 

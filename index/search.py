@@ -18,22 +18,13 @@ NO_FILTERS, NOBODY = Filters(), Exclude()
 _OVERFETCH = 4
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 _EMPTY_WORDS = frozenset(
-    (
-        "and",
-        "any",
-        "are",
-        "for",
-        "from",
-        "has",
-        "not",
-        "the",
-        "there",
-        "this",
-        "was",
-        "were",
-        "with",
-    )
+    {"and", "any", "are", "for", "from", "has", "not", "the", "there", "this", "was", "were", "with"}
+)  # fmt: skip
+# A stretch that denies, up to the end of its clause. Source: NegEx (Chapman et al., 2001), much reduced.
+_DENIED = re.compile(
+    r"\b(?:no|not|without|absent|absence of|negative for|free of)\b[^.;:\n]*", re.IGNORECASE
 )
+HALF = 0.5
 KEYWORD_CANDIDATES = 512
 """Passages with some of the words that are ranked; those with all of them come first."""
 
@@ -90,13 +81,14 @@ def vectors_of(collection: Collection, refs: Sequence[str]) -> dict[str, Vectors
 
 
 def keywords(text: str) -> list[str]:
-    """Return the words of a query worth looking for, lower case, each once.
+    """Return the words of a query worth looking for, lower case, each once; short ones in capitals.
 
-    >>> keywords("No effusion on the left; T2-weighted")
-    ['effusion', 'left', 't2-weighted']
+    >>> keywords("No effusion on the left; a CT")
+    ['effusion', 'left', 'ct']
     """
-    words = dict.fromkeys(word.lower() for word in _WORD.findall(text))
-    return [word for word in words if len(word) > 2 and word not in _EMPTY_WORDS]
+    found = [word for word in _WORD.findall(text) if len(word) > 2 or word.isupper()]
+    words = dict.fromkeys(word.lower() for word in found if len(word) > 1)
+    return [word for word in words if word not in _EMPTY_WORDS]
 
 
 def with_words(
@@ -108,8 +100,9 @@ def with_words(
 ) -> list[Hit]:
     """Return studies whose passages hold the query's words, those with the most words first.
 
-    A word counts by how few of the passages found have it. Score: the share of the weight of the
-    query's words that the passage has, 0..1.
+    A word weighs more the fewer of the passages found have it; what a passage denies
+    ("no effusion") does not count, unless the query denies something itself. Score: the share of the
+    query's weight that the passage has, 0..1; those with less than half are about something else.
 
     Args:
         collection: With documents.
@@ -139,7 +132,7 @@ def with_words(
             hit = Hit.from_metadata(id_, 0.0, meta)
             if exclude.allows(hit):
                 passages.setdefault(id_, (document, hit))
-    return _by_words(words, list(passages.values()))[:k]
+    return _by_words(words, list(passages.values()), bool(_DENIED.search(text)))[:k]
 
 
 def _spelled(word: str) -> list[dict[str, str]]:
@@ -147,17 +140,17 @@ def _spelled(word: str) -> list[dict[str, str]]:
     return [{"$contains": form} for form in dict.fromkeys((word, word.capitalize(), word.upper()))]
 
 
-def _by_words(words: Sequence[str], passages: Sequence[tuple[str, Hit]]) -> list[Hit]:
-    has = [
-        {word for word in words if re.search(rf"\b{re.escape(word)}", document, re.IGNORECASE)}
-        for document, _ in passages
-    ]
+def _by_words(words: Sequence[str], passages: Sequence[tuple[str, Hit]], denied: bool) -> list[Hit]:
+    has = []
+    for document, _ in passages:
+        said = document if denied else _DENIED.sub(" ", document)
+        has.append({w for w in words if re.search(rf"\b{re.escape(w)}", said, re.IGNORECASE)})
     frequency = Counter(word for there in has for word in there)
     weight = {word: np.log(1 + len(passages) / max(frequency[word], 1)) for word in words}
     total = sum(weight.values())
     hits = [
         replace(hit, score=score)
         for there, (_, hit) in zip(has, passages, strict=True)
-        if (score := float(sum(weight[word] for word in there) / total)) > 0
+        if (score := float(sum(weight[word] for word in there) / total)) >= HALF
     ]
     return one_per_study(best_first(hits))

@@ -89,18 +89,24 @@ def tune(index: CaseIndex, domain: str, queries: int = QUERIES) -> Tuned:
 
 
 def fit(queries: Sequence[Query]) -> Cut:
-    """Return the gamma and the floor of the best mean F1 over a grid.
+    """Return the gamma and the floor of the best mean F1 over a grid, if that is worth a change.
 
     The floors on the grid are quantiles of the scores seen. Of equals the one that keeps more: the
-    larger gamma, the lower floor.
+    larger gamma, the lower floor. The defaults stay unless the best is better by more than one
+    standard error of the paired difference: with few queries the best of many is best by chance.
 
     Args:
         queries: At least one.
+
+    Source: Breiman et al., Classification and Regression Trees, 1984 (the one-standard-error rule).
     """
     scores = [score for query in queries for score, _ in query.ranked[:CAP]]
     floors = np.unique(np.quantile(scores, np.linspace(0, 0.95, 20)).round(4)) if scores else [0.0]
     cuts = [Cut(gamma, float(floor), fitted=True) for gamma in GAMMAS for floor in floors]
-    return max(cuts, key=lambda cut: (round(mean_f1(queries, cut), 9), cut.gamma, -cut.floor))
+    best = max(cuts, key=lambda cut: (round(mean_f1(queries, cut), 9), cut.gamma, -cut.floor))
+    gains = np.array(_agreements(queries, best)) - np.array(_agreements(queries, Cut()))
+    error = gains.std(ddof=1) / len(gains) ** 0.5 if len(gains) > 1 else np.inf
+    return best if gains.mean() > error else Cut(fitted=True)
 
 
 def mean_f1(queries: Sequence[Query], cut: Cut) -> float:
@@ -108,7 +114,11 @@ def mean_f1(queries: Sequence[Query], cut: Cut) -> float:
 
     A query that keeps nothing scores 0: it was left without an answer.
     """
-    return float(np.mean([agreement(query, _kept(query, cut)) for query in queries]))
+    return float(np.mean(_agreements(queries, cut)))
+
+
+def _agreements(queries: Sequence[Query], cut: Cut) -> list[float]:
+    return [agreement(query, _kept(query, cut)) for query in queries]
 
 
 def agreement(query: Query, kept: int) -> float:

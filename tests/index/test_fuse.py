@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overread.index.fuse import RANK_CONSTANT, diverse, reciprocal_ranks
+from overread.index.fuse import RANK_CONSTANT, diverse, places, reciprocal_ranks
 
-ranking = st.lists(st.integers(0, 30), unique=True, max_size=12)
+ranking = st.lists(st.integers(0, 30), unique=True, max_size=12).map(
+    lambda keys: {key: rank for rank, key in enumerate(keys, start=1)}
+)
 lists = st.dictionaries(st.sampled_from(["image", "report", "keywords"]), ranking)
 
 
 def test_hand_computed_fusion() -> None:
-    fused = reciprocal_ranks({"image": ["a", "b", "c"], "words": ["c", "b"]})
+    fused = reciprocal_ranks({"image": {"a": 1, "b": 2, "c": 3}, "words": {"c": 1, "b": 2}})
     best = 2 / 61
     assert fused["a"] == pytest.approx((1 / 61) / best)
     assert fused["b"] == pytest.approx((1 / 62 + 1 / 62) / best)
@@ -22,7 +24,7 @@ def test_hand_computed_fusion() -> None:
 
 
 @given(lists)
-def test_every_key_has_a_share_and_the_best_comes_first(ranked: dict[str, list[int]]) -> None:
+def test_every_key_has_a_share_and_the_best_comes_first(ranked: dict[str, dict[int, int]]) -> None:
     fused = reciprocal_ranks(ranked)
     assert set(fused) == {key for keys in ranked.values() for key in keys}
     assert all(0 < score <= 1 + 1e-12 for score in fused.values())
@@ -30,16 +32,22 @@ def test_every_key_has_a_share_and_the_best_comes_first(ranked: dict[str, list[i
 
 
 @given(ranking)
-def test_one_list_keeps_its_order(keys: list[int]) -> None:
-    assert list(reciprocal_ranks({"image": keys, "words": []})) == keys
+def test_one_list_keeps_its_order(keys: dict[int, int]) -> None:
+    assert list(reciprocal_ranks({"image": keys, "words": {}})) == list(keys)
+
+
+@given(st.lists(st.integers(0, 4), max_size=12).map(lambda s: sorted(s, reverse=True)))
+def test_a_place_counts_the_better_ones(scores: list[int]) -> None:
+    expected = [1 + sum(other > score for other in scores) for score in scores]
+    assert places(scores) == expected
 
 
 @given(lists, st.integers(31, 40))
 def test_what_comes_last_in_another_list_gains_and_nobody_else_overtakes_another(
-    ranked: dict[str, list[int]], new: int
+    ranked: dict[str, dict[int, int]], new: int
 ) -> None:
     before = reciprocal_ranks(ranked)
-    after = reciprocal_ranks({name: [*keys, new] for name, keys in ranked.items()})
+    after = reciprocal_ranks({name: keys | {new: len(keys) + 1} for name, keys in ranked.items()})
     order = [key for key in after if key != new]
     for one, other in itertools.pairwise(order):
         assert before[one] >= before[other] or math.isclose(before[one], before[other])
