@@ -78,7 +78,7 @@ class Resources:
         """
         from overread.index.store import has_index
 
-        return self.make_index() if has_index(self.index_place) else None
+        return self._open(create=False) if has_index(self.index_place) else None
 
     def make_index(self) -> "CaseIndex":
         """Return the index; an empty one where none was built.
@@ -87,6 +87,9 @@ class Resources:
             IndexMismatch: It was built with another embedder, or is damaged.
             ConfigError: The embedder or the Chroma server cannot be used.
         """
+        return self._open(create=True)
+
+    def _open(self, create: bool) -> "CaseIndex":
         from overread.index.select import Policy
         from overread.index.store import CaseIndex
 
@@ -96,7 +99,7 @@ class Resources:
             return CaseIndex.open(
                 place,
                 embedder(config.embedder),
-                create=True,
+                create,
                 by_domain={
                     domain: partial(embedder, spec) for domain, spec in config.embedders.items()
                 },

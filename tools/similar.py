@@ -69,7 +69,7 @@ def build(context: ToolContext) -> BaseTool:
         }
         content = described(image, hits, with_reports)
         result = ToolResult(
-            version=f"{VERSION}, {index.embedder.name}",
+            version=f"{VERSION}, {index.embedder_of(found.domain).name}",
             image=str(picture.ref),
             values=values,
             confidence=min(max(round(hits[0].score, 2), 0.0), 1.0),

@@ -198,7 +198,7 @@ def test_no_index_an_empty_one_and_no_neighbour_are_said(
     assert said(context).endswith("no case similar enough to image 1")
 
 
-def test_words_that_nothing_matches_are_said(make_context: MakeContext, tmp_path: Path) -> None:
+def test_words_find_nothing_in_an_empty_index(make_context: MakeContext, tmp_path: Path) -> None:
     index = CaseIndex.open(tmp_path / "words", ThumbnailEmbedder(), create=True)
     context = make_context(generate("chest-xray", 1), index=lambda: index)
     reply = call(context, image=1, query="effusion")
