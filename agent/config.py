@@ -1,7 +1,7 @@
 """One configuration: defaults < overread.toml < OVERREAD_* in the environment < flags."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import (
@@ -62,10 +62,29 @@ class IndexConfig(BaseModel, extra="forbid"):
     embedder: str = Field(
         default="bundled", description="'bundled', or a model name or local folder."
     )
+    embedders: dict[str, str] = Field(
+        default_factory=dict,
+        description="Embedders of single domains, by name or local folder, such as "
+        "{'histology': '/models/pathology'}; the others take 'embedder'.",
+    )
+    passages: Literal["sentences", "tower"] = Field(
+        default="sentences",
+        description="What embeds the texts of a new index: the packaged sentence encoder where it "
+        "is installed, or the text tower of the domain's embedder.",
+    )
     url: str | None = Field(
         default=None, description="A Chroma server; embedded in the data folder if unset."
     )
     exclude_same_patient: bool = True
+    selection: Literal["adaptive", "fixed"] = Field(
+        default="adaptive",
+        description="Keep similar cases up to the first drop and above a floor, or 'fixed_k'.",
+    )
+    fixed_k: int = Field(default=5, ge=1, le=24)
+    route: bool = Field(
+        default=True,
+        description="Search the image's own domain; if false, all domains that share 'embedder'.",
+    )
 
 
 class ApiConfig(BaseModel, extra="forbid"):

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +12,7 @@ from overread.imaging.pseudonym import Pseudonymiser
 from overread.tools.artifacts import ArtifactStore
 
 if TYPE_CHECKING:
+    from overread.index.embedder import Embedder
     from overread.index.store import CaseIndex
     from overread.tools.segmenter import Segmenter
 
@@ -74,11 +76,46 @@ class Resources:
             IndexMismatch: It was built with another embedder, or is damaged.
             ConfigError: The embedder or the Chroma server cannot be used.
         """
-        from overread.index.embedder import load_embedder
-        from overread.index.store import CaseIndex, has_index
+        from overread.index.store import has_index
 
-        place, spec = self.index_place, self._config.index.embedder
-        if not has_index(place):
-            return None
-        embedder = once(("embedder", spec), lambda: load_embedder(spec))
-        return once(("index", str(place), spec), lambda: CaseIndex.open(place, embedder))
+        return self._open(create=False) if has_index(self.index_place) else None
+
+    def make_index(self) -> "CaseIndex":
+        """Return the index; an empty one where none was built.
+
+        Raises:
+            IndexMismatch: It was built with another embedder, or is damaged.
+            ConfigError: The embedder or the Chroma server cannot be used.
+        """
+        return self._open(create=True)
+
+    def _open(self, create: bool) -> "CaseIndex":
+        from overread.index.select import Policy
+        from overread.index.store import CaseIndex
+
+        place, config = self.index_place, self._config.index
+
+        def opened() -> CaseIndex:
+            return CaseIndex.open(
+                place,
+                embedder(config.embedder),
+                create,
+                by_domain={
+                    domain: partial(embedder, spec) for domain, spec in config.embedders.items()
+                },
+                passages=config.passages,
+                policy=Policy(config.selection, config.fixed_k, config.route),
+            )
+
+        return once(("index", str(place), config.model_dump_json()), opened)
+
+
+def embedder(spec: str) -> "Embedder":
+    """Load an embedder, once a process.
+
+    Raises:
+        ConfigError: There is no such model, or it is not one we may load.
+    """
+    from overread.index.embedder import load_embedder
+
+    return once(("embedder", spec), lambda: load_embedder(spec))

@@ -14,7 +14,8 @@ from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.read import Problem, iterate
 from overread.imaging.study import Image, ImageRef, Series, Study
 from overread.index.chroma import is_url
-from overread.index.domains import UNKNOWN, domain_of, identify
+from overread.index.domain_head import UNKNOWN
+from overread.index.domains import domain_of, identify
 from overread.index.embedder import Embedder
 from overread.index.manifest import PHANTOM, SUFFIXES, BadRow, ManifestRow, read_manifest
 from overread.index.records import CaseRecord, picture
@@ -190,7 +191,7 @@ def _record(study: Study, image: Image, row: ManifestRow | None, embedder: Embed
     row, view = row or ManifestRow(Path()), picture(image)
     domain = row.domain or domain_of(image.modality, image.body_part)
     if domain == UNKNOWN and image.modality == UNSTATED:
-        domain = identify(view, embedder)
+        domain = identify(view, embedder).domain
     return CaseRecord(
         view=view,
         ref=str(image.ref),

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import torch
@@ -34,9 +35,13 @@ class OpenClipEmbedder:
         files = safetensors_in(folder)
         weights = next((f for name in _PREFERRED for f in files if f.stem == name), files[0])
         try:
+            config = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
             with _without_random_weights_warning():
                 model = open_clip.create_model(
-                    f"local-dir:{folder}", load_weights=False, pretrained_text=False
+                    f"local-dir:{folder}",
+                    load_weights=False,
+                    pretrained_text=False,
+                    **_own_text_tower(config, folder),
                 )
             load_checkpoint(model, str(weights), strict=True)
             tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
@@ -44,7 +49,6 @@ class OpenClipEmbedder:
             first_line = str(error).splitlines()[0][:200]
             raise ConfigError(f"The embedder in {folder} cannot be loaded: {first_line}") from error
         self.name = identity("open_clip", folder)
-        config = json.loads((folder / "open_clip_config.json").read_text())
         self.dim = int(config["model_cfg"]["embed_dim"])
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         # Convolutions on a CPU are about twice as fast with the channels last.
@@ -69,6 +73,17 @@ class OpenClipEmbedder:
         with torch.inference_mode():
             tokens = self._tokenizer(texts).to(self._device)
             return unit(self._model.encode_text(tokens).float().cpu().numpy())
+
+
+def _own_text_tower(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Let a text tower of transformers (BiomedCLIP's) take its shape from the folder's config.json.
+
+    open_clip would look it up on the hub by name, although tokenizer and weights lie here.
+    """
+    text = config["model_cfg"].get("text_cfg", {})
+    if "hf_model_name" not in text or not (folder / "config.json").is_file():
+        return {}
+    return {"text_cfg": text | {"hf_model_name": str(folder), "hf_model_pretrained": False}}
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image as PILImage
@@ -14,6 +14,11 @@ ID_CHARS = 32
 VIEW_SIZE = 512
 
 Metadata = dict[str, Any]
+
+_WORDS = (
+    "ref", "patient_id", "study_id", "report", "modality", "body_part", "domain", "source",
+    "licence", "pixels",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +34,7 @@ class CaseRecord:
         labels: Findings by name; empty when none is known.
         report: Report text, or "".
         age: Years, or None. sex: "F", "M", "O" or None.
+        date: Of the study, as the archive has it (moved by de-identification): yyyymmdd, or None.
         source: Where the case comes from. licence: On which terms.
     """
 
@@ -45,6 +51,12 @@ class CaseRecord:
     sex: str | None = None
     source: str = ""
     licence: str = ""
+    date: int | None = None
+
+    @property
+    def pixels(self) -> str:
+        """Hash of the view alone, whoever it belongs to."""
+        return pixel_hash(self.view)
 
     @property
     def image_id(self) -> str:
@@ -75,6 +87,8 @@ class CaseRecord:
             "report": self.report,
             "age": self.age,
             "sex": self.sex,
+            "date": self.date,
+            "pixels": self.pixels,
             "source": self.source,
             "licence": self.licence,
         }
@@ -88,9 +102,12 @@ class Hit:
     Attributes:
         id: In the collection it was found in.
         ref: Image reference of the case.
-        score: Cosine similarity to the query, -1..1.
-        patient_id, study_id, labels, report, modality, body_part, domain, source, licence:
-            As in `CaseRecord`.
+        score: Of a search by image or by vector the cosine similarity to it, -1..1; of one by
+            words, or by both, the fused rank, 1 for the first of every list.
+        patient_id, study_id, labels, report, modality, body_part, domain, source, licence, pixels,
+            age, sex, date: As in `CaseRecord`.
+        ranks: Places, from 1, in the lists that were fused: "image", "image by words", "report",
+            "keywords".
     """
 
     id: str
@@ -105,19 +122,29 @@ class Hit:
     domain: str
     source: str
     licence: str
+    pixels: str = ""
+    age: float | None = None
+    sex: str | None = None
+    date: int | None = None
+    ranks: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @classmethod
     def from_metadata(cls, id_: str, score: float, metadata: Mapping[str, Any]) -> "Hit":
         """Build from what Chroma returns."""
-        names = ("ref", "patient_id", "study_id", "report", "modality", "body_part", "domain")
-        words = {name: str(metadata.get(name, "")) for name in (*names, "source", "licence")}
         labels = tuple(str(label) for label in metadata.get("labels", ()))
-        return cls(id=id_, score=score, labels=labels, **words)
+        facts: dict[str, Any] = {name: str(metadata.get(name, "")) for name in _WORDS}
+        facts |= {name: metadata.get(name) for name in ("age", "sex", "date")}
+        return cls(id=id_, score=score, labels=labels, **facts)
 
 
 def picture(image: Image) -> PILImage.Image:
     """Render an image the one way that both indexing and searching see it: windowed and square."""
     return for_planner(image, VIEW_SIZE)
+
+
+def pixel_hash(view: PILImage.Image) -> str:
+    """Return the hash of a picture's pixels, the same wherever the picture lies."""
+    return _digest(f"{view.mode}{view.size}", view.tobytes())
 
 
 def caption(modality: str, body_part: str, labels: tuple[str, ...]) -> str:

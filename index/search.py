@@ -1,107 +1,156 @@
-"""Nearest cases in a Chroma collection, one per study. Knows collections, not embedders."""
+"""Nearest cases and keywords in one Chroma collection, one hit per study. Knows no embedders."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from chromadb.api.models.Collection import Collection
 
-from overread.imaging.errors import InputError
 from overread.index.embedder import Vectors
+from overread.index.filters import Exclude, Filters, Where
+from overread.index.ranked import best_first, one_per_study
 from overread.index.records import Hit
 
-Where = Mapping[str, Any]
+NO_FILTERS, NOBODY = Filters(), Exclude()
 
 _OVERFETCH = 4
-
-
-def filters(
-    where: Where | None, exclude_patient: str | None = None, exclude_study: str | None = None
-) -> dict[str, Any] | None:
-    """Join a filter and the exclusions into one Chroma filter.
-
-    >>> filters({"modality": "CT"}, exclude_patient="p1")
-    {'$and': [{'modality': 'CT'}, {'patient_id': {'$ne': 'p1'}}]}
-    """
-    clauses: list[dict[str, Any]] = [{key: value} for key, value in (where or {}).items()]
-    if exclude_patient is not None:
-        clauses.append({"patient_id": {"$ne": exclude_patient}})
-    if exclude_study is not None:
-        clauses.append({"study_id": {"$ne": exclude_study}})
-    if len(clauses) > 1:
-        return {"$and": clauses}
-    return clauses[0] if clauses else None
+_WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
+_EMPTY_WORDS = frozenset(
+    {"and", "any", "are", "for", "from", "has", "not", "the", "there", "this", "was", "were", "with"}
+)  # fmt: skip
+# A stretch that denies, up to the end of its clause. Source: NegEx (Chapman et al., 2001), much reduced.
+_DENIED = re.compile(
+    r"\b(?:no|not|without|absent|absence of|negative for|free of)\b[^.;:\n]*", re.IGNORECASE
+)
+HALF = 0.5
+KEYWORD_CANDIDATES = 512
+"""Passages with some of the words that are ranked; those with all of them come first."""
 
 
 def nearest(
-    collection: Collection, vector: Vectors, k: int, where: dict[str, Any] | None
+    collection: Collection,
+    vector: Vectors,
+    k: int,
+    filters: Filters = NO_FILTERS,
+    exclude: Exclude = NOBODY,
 ) -> list[Hit]:
     """Return the best hit of each of the k nearest studies, best first.
 
-    A study may have many images, so more is fetched until k studies are there or all is seen.
+    A study may have many images, and some hits may be excluded, so more is fetched until k studies
+    are there or all is seen.
 
     Args:
         collection: Cosine space.
         vector: Unit length, shape (dim,).
         k: Largest number of hits.
-        where: Chroma filter, or None.
-
-    Raises:
-        InputError: The filter is not one Chroma knows.
+        filters: Facts the cases must have.
+        exclude: Whose hits to leave out.
     """
-    total = collection.count()
-    fetch = min(total, k * _OVERFETCH)
+    fetch = k * _OVERFETCH
     while fetch > 0:
-        rows = _query(collection, vector, fetch, where)
-        hits = _one_per_study(rows)
-        if len(hits) >= k or fetch == total or len(rows) < fetch:
+        rows = _query(collection, vector, fetch, filters.where())
+        hits = one_per_study(hit for hit in rows if exclude.allows(hit))
+        if len(hits) >= k or len(rows) < fetch:
             return hits[:k]
-        fetch = min(total, fetch * _OVERFETCH)
+        fetch *= _OVERFETCH
     return []
 
 
-def _query(
-    collection: Collection, vector: Vectors, n: int, where: dict[str, Any] | None
-) -> list[Hit]:
-    try:
-        found = collection.query(
-            query_embeddings=vector[None, :],
-            n_results=n,
-            where=where,
-            include=["metadatas", "distances"],
-        )
-    except ValueError as error:
-        raise InputError(f"The filter {where} cannot be used: {error}") from error
+def _query(collection: Collection, vector: Vectors, n: int, where: Where | None) -> list[Hit]:
+    found = collection.query(
+        query_embeddings=vector[None, :],
+        n_results=n,
+        where=where,
+        include=["metadatas", "distances"],
+    )
     assert found["distances"] is not None and found["metadatas"] is not None
     rows = zip(found["ids"][0], found["distances"][0], found["metadatas"][0], strict=True)
     hits = [Hit.from_metadata(id_, 1.0 - distance, meta) for id_, distance, meta in rows]
-    return sorted(hits, key=lambda hit: (-hit.score, hit.id))
+    return best_first(hits)
 
 
-def _one_per_study(hits: Sequence[Hit]) -> list[Hit]:
-    best: dict[str, Hit] = {}
-    for hit in hits:
-        best.setdefault(hit.study_id, hit)
-    return list(best.values())
-
-
-def cosines_by_study(
-    collection: Collection, vector: Vectors, study_ids: Sequence[str]
-) -> dict[str, tuple[float, Hit]]:
-    """Return each study's best cosine to the query in a collection, computed exactly.
-
-    Args:
-        collection: Cosine space.
-        vector: Unit length, shape (dim,).
-        study_ids: At least one.
-    """
-    where: dict[str, Any] = {"study_id": {"$in": list(study_ids)}}
+def vectors_of(collection: Collection, refs: Sequence[str]) -> dict[str, Vectors]:
+    """Return the stored vectors of images, by reference; those that are not there are left out."""
+    where: Where = {"ref": {"$in": list(refs)}}
     found = collection.get(where=where, include=["metadatas", "embeddings"])
     assert found["embeddings"] is not None and found["metadatas"] is not None
-    best: dict[str, tuple[float, Hit]] = {}
-    scores = np.asarray(found["embeddings"], dtype=np.float32) @ vector
-    for id_, score, meta in zip(found["ids"], scores.tolist(), found["metadatas"], strict=True):
-        hit = Hit.from_metadata(id_, score, meta)
-        if hit.study_id not in best or score > best[hit.study_id][0]:
-            best[hit.study_id] = score, hit
-    return best
+    rows = zip(found["metadatas"], found["embeddings"], strict=True)
+    return {str(meta["ref"]): np.asarray(row, np.float32) for meta, row in rows}
+
+
+def keywords(text: str) -> list[str]:
+    """Return the words of a query worth looking for, lower case, each once; short ones in capitals.
+
+    >>> keywords("No effusion on the left; a CT")
+    ['effusion', 'left', 'ct']
+    """
+    found = [word for word in _WORD.findall(text) if len(word) > 2 or word.isupper()]
+    words = dict.fromkeys(word.lower() for word in found if len(word) > 1)
+    return [word for word in words if word not in _EMPTY_WORDS]
+
+
+def with_words(
+    collection: Collection,
+    text: str,
+    k: int,
+    filters: Filters = NO_FILTERS,
+    exclude: Exclude = NOBODY,
+) -> list[Hit]:
+    """Return studies whose passages hold the query's words, those with the most words first.
+
+    A word weighs more the fewer of the passages found have it; what a passage denies
+    ("no effusion") does not count, unless the query denies something itself. Score: the share of the
+    query's weight that the passage has, 0..1; those with less than half are about something else.
+
+    Args:
+        collection: With documents.
+        text: The query.
+        k: Largest number of hits.
+        filters: Facts the cases must have.
+        exclude: Whose hits to leave out.
+    """
+    words = keywords(text)
+    if not words:
+        return []
+    passages: dict[str, tuple[str, Hit]] = {}
+    every = [{"$or": _spelled(word)} for word in words]
+    clauses = [{"$and": every} if len(every) > 1 else every[0]]
+    if len(words) > 1:
+        clauses.append({"$or": [clause for word in words for clause in _spelled(word)]})
+    for clause in clauses:
+        found = collection.get(
+            where=filters.where(),
+            where_document=clause,  # type: ignore[arg-type]
+            limit=KEYWORD_CANDIDATES,
+            include=["metadatas", "documents"],
+        )
+        assert found["documents"] is not None and found["metadatas"] is not None
+        rows = zip(found["ids"], found["documents"], found["metadatas"], strict=True)
+        for id_, document, meta in rows:
+            hit = Hit.from_metadata(id_, 0.0, meta)
+            if exclude.allows(hit):
+                passages.setdefault(id_, (document, hit))
+    return _by_words(words, list(passages.values()), bool(_DENIED.search(text)))[:k]
+
+
+def _spelled(word: str) -> list[dict[str, str]]:
+    """Chroma's `$contains` heeds case: ask for the word as it stands in a sentence or a heading."""
+    return [{"$contains": form} for form in dict.fromkeys((word, word.capitalize(), word.upper()))]
+
+
+def _by_words(words: Sequence[str], passages: Sequence[tuple[str, Hit]], denied: bool) -> list[Hit]:
+    has = []
+    for document, _ in passages:
+        said = document if denied else _DENIED.sub(" ", document)
+        has.append({w for w in words if re.search(rf"\b{re.escape(w)}", said, re.IGNORECASE)})
+    frequency = Counter(word for there in has for word in there)
+    weight = {word: np.log(1 + len(passages) / max(frequency[word], 1)) for word in words}
+    total = sum(weight.values())
+    hits = [
+        replace(hit, score=score)
+        for there, (_, hit) in zip(has, passages, strict=True)
+        if (score := float(sum(weight[word] for word in there) / total)) >= HALF
+    ]
+    return one_per_study(best_first(hits))

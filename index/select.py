@@ -2,10 +2,58 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 GAMMA = 0.25
 """Default drop: keep going while each score is at least exp(-0.25) = 0.78 of the one before."""
+
+FLOOR = 0.4
+"""Default: below this cosine a neighbour has nothing in common with the query but being an image."""
+
+CANDIDATES, CAP = 24, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where to cut a ranked list.
+
+    Attributes:
+        gamma, floor: As in `adaptive`.
+        fitted: Whether they were fitted to the index rather than being the defaults.
+    """
+
+    gamma: float = GAMMA
+    floor: float = FLOOR
+    fitted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How cases are retrieved for a question.
+
+    Attributes:
+        selection: "adaptive", or "fixed": the first `fixed_k` of the ranked, whatever their scores.
+        fixed_k: Positive.
+        route: Search the image's own domain; otherwise all domains together, with the default
+            embedder.
+    """
+
+    selection: Literal["adaptive", "fixed"] = "adaptive"
+    fixed_k: int = 5
+    route: bool = True
+
+    def keep(self, scores: Sequence[float], cut: Cut) -> int:
+        """Return how many of the best contexts to keep.
+
+        Args:
+            scores: Best first.
+            cut: For the adaptive selection.
+        """
+        if self.selection == "fixed":
+            return min(self.fixed_k, len(scores))
+        return adaptive(scores, cut.gamma, cut.floor, CAP)
 
 
 def adaptive(scores: Sequence[float], gamma: float, floor: float, cap: int) -> int:

@@ -1,6 +1,8 @@
 """Find similar cases in the index, and show them. Their reports are quoted, never obeyed."""
 
+import json
 from collections import Counter
+from collections.abc import Sequence
 
 import PIL.Image
 from langchain_core.tools import BaseTool
@@ -9,8 +11,11 @@ from pydantic import BaseModel, Field
 from overread.imaging.errors import InputError
 from overread.imaging.render import contact_sheet, for_planner
 from overread.imaging.study import Image, ImageRef
+from overread.index.domain_head import UNKNOWN
+from overread.index.filters import Exclude, Scope
 from overread.index.records import Hit
-from overread.index.select import GAMMA, adaptive
+from overread.index.retrieve import Retrieved, retrieve
+from overread.index.select import Policy
 from overread.index.store import CaseIndex
 from overread.tools import phrases
 from overread.tools.base import Artifact, ToolContext, ToolResult, Value
@@ -19,10 +24,7 @@ from overread.tools.fence import fence
 from overread.tools.pictures import png
 from overread.tools.segment import ImageNumber
 
-VERSION = "find_similar_cases 1"
-CANDIDATES, CAP = 24, 8
-# Below this cosine a neighbour has nothing in common with the query but being an image.
-FLOOR = 0.4
+VERSION = "find_similar_cases 2"
 UNLABELLED = "no label"
 _QUOTED, _QUOTED_CHARS, _TILE = 3, 400, 224
 
@@ -48,9 +50,14 @@ def build(context: ToolContext) -> BaseTool:
         picture, index = context.image(image), context.index()
         if index is None:
             raise InputError("no index of cases has been built, so none can be compared")
-        hits = select(_search(context, index, picture, query))
+        study = context.archive.study(picture.ref.study_id)
+        patient = study.patient_id if context.exclude_same_patient else ""
+        exclude = Exclude(patient=patient, study=picture.ref.study_id)
+        found = retrieve(index, picture, query or "", Scope(exclude=exclude))
+        hits = list(found.kept)
         if not hits:
-            raise InputError(f"the index holds no case similar enough to image {image}")
+            why = _why_none(index, found)
+            raise InputError(f"the index holds no case similar enough to image {image}{why}")
         labels, domain = _counts(hits)
         values: dict[str, Value] = {
             "total": len(hits),
@@ -58,10 +65,11 @@ def build(context: ToolContext) -> BaseTool:
             "domain": domain,
             **{f"cases with {label}": count for label, count in labels.items()},
             **{f"case {n}": f"{hit.study_id} ({hit.source})" for n, hit in enumerate(hits, 1)},
+            **_evidence(found, index.policy),
         }
         content = described(image, hits, with_reports)
         result = ToolResult(
-            version=f"{VERSION}, {index.embedder.name}",
+            version=f"{VERSION}, {index.embedder_of(found.domain).name}",
             image=str(picture.ref),
             values=values,
             confidence=min(max(round(hits[0].score, 2), 0.0), 1.0),
@@ -77,25 +85,33 @@ def build(context: ToolContext) -> BaseTool:
     )
 
 
-def _search(context: ToolContext, index: CaseIndex, picture: Image, query: str | None) -> list[Hit]:
-    study = picture.ref.study_id
-    patient = context.archive.study(study).patient_id if context.exclude_same_patient else None
-    hits = index.search_image(picture, CANDIDATES, exclude_patient=patient, exclude_study=study)
-    if not query:
-        return hits
-    matching = {hit.study_id for hit in index.search_text(query, 4 * CANDIDATES)}
-    return [hit for hit in hits if hit.study_id in matching]
+def _evidence(found: Retrieved, policy: Policy) -> dict[str, Value]:
+    """Return what can be checked later: all that was ranked, what was kept of it, and by what rule.
 
-
-def select(hits: list[Hit]) -> list[Hit]:
-    """Keep the closest cases up to the first drop, of the domain of the closest alone.
-
-    Args:
-        hits: Best first; at least one, or none to keep.
+    As text, because the verifier takes every number among the values for a measured one.
     """
-    same = [hit for hit in hits if hit.domain == hits[0].domain]
-    kept = adaptive([hit.score for hit in same], GAMMA, FLOOR, CAP)
-    return same[:kept]
+    cut, fitted = found.cut, "fitted" if found.cut.fitted else "default"
+    rule = f"the first {policy.fixed_k}"
+    if policy.selection == "adaptive":
+        rule = f"gamma {cut.gamma:.3g}, floor {cut.floor:.3g} ({fitted})"
+    return {
+        "domain told by": found.verdict.by,
+        "selection": rule,
+        "ranked": _listed(found.ranked),
+        "kept": _listed(found.kept),
+    }
+
+
+def _why_none(index: CaseIndex, found: Retrieved) -> str:
+    """Return what else there is to say when no case was kept: nothing, if all were too far."""
+    counts = index.stats().by_domain
+    if not counts:
+        return ": it is empty"
+    return f": it has none of {found.domain}" if found.domain not in (UNKNOWN, *counts) else ""
+
+
+def _listed(hits: Sequence[Hit]) -> str:
+    return json.dumps([[hit.study_id, round(hit.score, 3)] for hit in hits])
 
 
 def described(image: int, hits: list[Hit], with_reports: bool) -> str:

@@ -22,9 +22,11 @@ from overread.imaging.phantoms.seeds import Case
 from overread.imaging.study import ImageRef
 from overread.imaging.vocabulary import DOMAINS
 from overread.index.embedder import Embedder
+from overread.index.filters import Exclude, Scope
 from overread.index.records import VIEW_SIZE, CaseRecord, Hit, picture
+from overread.index.retrieve import kept
+from overread.index.select import CANDIDATES, Cut, Policy
 from overread.index.store import CaseIndex, has_index
-from overread.tools.similar import CANDIDATES, select
 from overread.training.examples import Example, PhantomRef, open_image
 from overread.training.phantom_cache import cases_of, phantom_image
 from overread.training.rewards.reference import question_of
@@ -72,7 +74,8 @@ class ContextPool:
         No study of the example's own patient is ever among them.
         """
         image, patient = _query(example)
-        hits = select(self._index.search_image(image, CANDIDATES, exclude_patient=patient))
+        ranked = self._index.search_image(image, CANDIDATES, _without(patient))
+        hits = kept(ranked, Policy(), Cut())
         return Context(tuple(hits)) if hits else None
 
     def wrong(self, example: Example, item: Item) -> Context | None:
@@ -87,7 +90,7 @@ class ContextPool:
             return None
         image, patient = _query(example)
         says, hits = None, []
-        for hit in self._index.search_image(image, _DEPTH, exclude_patient=patient):
+        for hit in self._index.search_image(image, _DEPTH, _without(patient)):
             answer = self._answers.get(hit.study_id, {}).get(key)
             if answer is None or (says is not None and answer != says):
                 continue
@@ -170,6 +173,10 @@ def _key_of(example: Example) -> str | None:
         if asked.startswith(row.text):
             return question_key(row.content_type, row.target, row.quantity)
     return None
+
+
+def _without(patient: str) -> Scope:
+    return Scope(exclude=Exclude(patient=patient))
 
 
 def _query(example: Example) -> tuple["Picture", str]:

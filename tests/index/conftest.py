@@ -11,6 +11,7 @@ from PIL import Image as PILImage
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
+    BertConfig,
     CLIPConfig,
     CLIPImageProcessor,
     CLIPModel,
@@ -18,6 +19,10 @@ from transformers import (
     SiglipConfig,
     SiglipImageProcessor,
     SiglipModel,
+    VisionTextDualEncoderConfig,
+    VisionTextDualEncoderModel,
+    ViTConfig,
+    ViTImageProcessor,
 )
 
 from overread.index.embedder import Embedder, load_embedder
@@ -71,6 +76,7 @@ _TOWER = {
 }
 _TEXT = _TOWER | {"vocab_size": 9, "max_position_embeddings": 16}
 _TEXT |= {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+_BERT = _TOWER | {"vocab_size": 9, "max_position_embeddings": 16, "pad_token_id": 0}
 _VISION = _TOWER | {"image_size": 32, "patch_size": 8}
 
 
@@ -98,6 +104,45 @@ def siglip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     SiglipModel(config).save_pretrained(folder)
     _tokenizer().save_pretrained(folder)
     SiglipImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def biomed_clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As BiomedCLIP and UniMed-CLIP are saved: open_clip's, a vision tower of timm, a BERT."""
+    folder = tmp_path_factory.mktemp("tiny-biomed-clip")
+    torch.manual_seed(3)
+    BertConfig(**_BERT).save_pretrained(folder)
+    _tokenizer().save_pretrained(folder)
+    vision = {"timm_model_name": "test_vit", "timm_pool": "", "timm_proj": "linear"}
+    text = {
+        "hf_model_name": "nobody/no-such-bert",
+        "hf_tokenizer_name": "nobody/no-such-bert",
+        "hf_proj_type": "mlp",
+        "hf_pooler_type": "cls_last_hidden_state_pooler",
+        "context_length": 16,
+    }
+    model_cfg = {"embed_dim": DIM, "vision_cfg": vision | {"image_size": 160}, "text_cfg": text}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": model_cfg}))
+    own = {"text_cfg": text | {"hf_model_name": str(folder), "hf_model_pretrained": False}}
+    model = open_clip.create_model(
+        f"local-dir:{folder}", load_weights=False, pretrained_text=False, **own
+    )
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dual_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Any two towers of transformers with projections: the slot for models like MedImageInsight."""
+    folder = tmp_path_factory.mktemp("tiny-dual-encoder")
+    torch.manual_seed(4)
+    vision = ViTConfig(**_VISION)
+    config = VisionTextDualEncoderConfig.from_vision_text_configs(vision, BertConfig(**_BERT))
+    config.projection_dim = DIM
+    VisionTextDualEncoderModel(config).save_pretrained(folder)
+    _tokenizer().save_pretrained(folder)
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
     return folder
 
 

@@ -10,9 +10,11 @@ from safetensors import safe_open
 from overread.imaging.phantoms import Phantom, labels_of, manifest_line, sample
 from overread.imaging.study import Image, ImageRef
 from overread.imaging.vocabulary import DOMAINS
-from overread.index.domains import UNKNOWN, domain_of, identify
+from overread.index.domain_head import UNKNOWN
+from overread.index.domains import by_phrases, by_picture, domain_of, identify
 from overread.index.embedder import BUNDLED, Embedder, load_embedder
 from overread.index.records import CaseRecord, picture
+from overread.index.retrieve import retrieve
 from overread.index.store import CaseIndex
 
 MAX_BYTES = 14_000_000
@@ -91,31 +93,49 @@ def test_neighbours_of_held_out_patients_are_of_their_domain(
     ],
 )
 def test_words_find_cases(index: CaseIndex, words: str, domain: str, label: str) -> None:
-    hits = index.search_text(words, k=5)
+    hits = index.search(words, k=5)
     assert [hit.domain for hit in hits].count(domain) >= 4
     assert sum(label in hit.labels for hit in hits) >= 3
 
 
-def test_domain_is_identified_with_and_without_an_index(
-    index: CaseIndex, bundled: Embedder, held_out: list[Phantom]
+def test_domain_is_identified_with_and_without_the_head(
+    bundled: Embedder, held_out: list[Phantom]
 ) -> None:
-    by_neighbours = [identify(view(phantom), index) for phantom in held_out]
-    by_words = [identify(view(phantom), bundled) for phantom in held_out]
+    vectors = bundled.embed_images([view(phantom) for phantom in held_out])
     truth = [phantom.domain for phantom in held_out]
-    assert np.mean([found == true for found, true in zip(by_neighbours, truth, strict=True)]) > 0.9
+    by_head = [by_picture(vector, bundled) for vector in vectors]
+    assert (
+        np.mean([found.domain == true for found, true in zip(by_head, truth, strict=True)]) > 0.95
+    )
+    for verdict in by_head:
+        assert verdict.by == "head"
+        assert set(verdict.probabilities) == {*DOMAINS, UNKNOWN}
+        assert sum(verdict.probabilities.values()) == pytest.approx(1.0, abs=1e-5)
+    by_words = [by_phrases(vector, bundled).domain for vector in vectors]
     named = [(found, true) for found, true in zip(by_words, truth, strict=True) if found != UNKNOWN]
     assert len(named) > 0.7 * len(truth)
     assert np.mean([found == true for found, true in named]) > 0.95
 
 
-def test_what_is_no_medical_image_has_no_domain(index: CaseIndex, bundled: Embedder) -> None:
+def test_what_is_no_medical_image_has_no_domain(bundled: Embedder) -> None:
     rng = np.random.default_rng(0)
     noise = PILImage.fromarray(rng.integers(0, 256, (256, 256, 3), dtype=np.uint8))
+    flat = PILImage.new("RGB", (256, 256), (90, 90, 90))
     skimage = pytest.importorskip("skimage")
-    coffee = PILImage.open(Path(skimage.__file__).parent / "data" / "coffee.png")
-    for photo in (noise, coffee):
-        assert identify(photo, bundled) == UNKNOWN
-        assert identify(photo, index) == UNKNOWN
+    folder = Path(skimage.__file__).parent / "data"
+    photos = [PILImage.open(folder / f"{name}.png") for name in ("coffee", "chelsea", "camera")]
+    for photo in (noise, flat, *photos):
+        assert identify(photo.convert("RGB"), bundled).domain == UNKNOWN
+
+
+def test_retrieval_names_the_domain_of_a_picture_without_a_header(
+    index: CaseIndex, held_out: list[Phantom]
+) -> None:
+    for phantom in held_out[:14]:
+        found = retrieve(index, view(phantom))
+        assert found.verdict.by == "head"
+        assert {hit.domain for hit in found.ranked} == {phantom.domain} == {found.domain}
+        assert found.kept == found.ranked[: len(found.kept)]
 
 
 def test_domains_of_the_header_are_those_of_the_vocabulary(held_out: list[Phantom]) -> None:

@@ -19,7 +19,13 @@ PICTURES = [
     PILImage.new("L", (64, 40), 200),
     PILImage.new("RGB", (16, 90), (10, 200, 30)),
 ]
-EMBEDDERS = ["open_clip_folder", "clip_folder", "siglip_folder"]
+EMBEDDERS = [
+    "open_clip_folder",
+    "biomed_clip_folder",
+    "clip_folder",
+    "siglip_folder",
+    "dual_encoder_folder",
+]
 
 
 @pytest.fixture(params=[*EMBEDDERS, "bundled"])
