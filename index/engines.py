@@ -35,9 +35,7 @@ def here(worker: Worker, batches: Iterable[Batch]) -> Iterator[list[Finished]]:
         yield worker(batch)
 
 
-def in_processes(
-    worker: Worker, batches: Iterable[Batch], count: int
-) -> Iterator[list[Finished]]:
+def in_processes(worker: Worker, batches: Iterable[Batch], count: int) -> Iterator[list[Finished]]:
     """Work on batches in processes of one thread each.
 
     Args:

@@ -22,7 +22,7 @@ from overread.index.ledger import Done, Ledger, Quarantined
 from overread.index.records import CaseRecord
 from overread.index.store import CaseIndex
 from overread.index.units import Unit, open_source
-from overread.index.work import BATCH, Finished, Towers, Worker
+from overread.index.work import BATCH, Finished, Worker
 
 VERSION = 1
 """Of what is made of a file; another one makes ledgers forget what is done."""
@@ -89,7 +89,7 @@ def build_index(
     pseudonymiser: Pseudonymiser,
     progress: Progress | None = None,
     *,
-    plan: Plan = Plan(),  # noqa: B008 (frozen)
+    plan: Plan = Plan(),
     notes: Path | None = None,
 ) -> IngestSummary:
     """Read, archive, embed and index all images of a source.
@@ -112,10 +112,11 @@ def build_index(
     """
     found = open_source(source, pseudonymiser)
     ledger = Ledger(notes or (None if is_url(index.place) else Path(index.place)))
-    run = _Run(index, archive, ledger, plan, str(source.absolute()))
+    towers = index.towers()
+    run = _Run(index, archive, ledger, plan, str(source.absolute()), towers.name)
     try:
         run.quarantine(found.bad)
-        worker = Worker(archive, pseudonymiser, towers_of(index))
+        worker = Worker(archive, pseudonymiser, towers)
         todo = _batches(run.not_done(found.units))
         for finished in _worked_on(worker, todo, len(found.units), plan):
             run.write(finished)
@@ -129,11 +130,6 @@ def build_index(
             f"No readable image in {source}. The first problem: {summary.quarantined[0].reason}"
         )
     return summary
-
-
-def towers_of(index: CaseIndex) -> Towers:
-    """Return the embedders that an index was built with."""
-    return Towers(index.embedder)
 
 
 def _batches(units: Iterator[Unit]) -> Iterator[Batch]:
@@ -164,11 +160,17 @@ class _Run:
     """Writes what the workers give, in order, and counts."""
 
     def __init__(
-        self, index: CaseIndex, archive: Archive, ledger: Ledger, plan: Plan, source: str
+        self,
+        index: CaseIndex,
+        archive: Archive,
+        ledger: Ledger,
+        plan: Plan,
+        source: str,
+        towers: str,
     ) -> None:
         self._index, self._archive, self._ledger = index, archive, ledger
         self._plan, self._source = plan, source
-        self._recipe = f"{VERSION} {index.identity} {plan.duplicates}"
+        self._recipe = f"{VERSION} {towers} {plan.duplicates}"
         marks = plan.duplicates == "mark"
         self._earlier = Earlier(index.entries(), index.vectors, with_duplicates=marks)
         self._resumes = len(self._earlier) > 0

@@ -84,7 +84,7 @@ def _opened(folder: Path) -> "tuple[Dataset, str]":
     logging.getLogger("datasets").setLevel(logging.ERROR)
     try:
         data = load_from_disk(str(folder), keep_in_memory=False)
-    except Exception as error:  # noqa: BLE001  a damaged file makes pyarrow raise many types
+    except Exception as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise InputError(f"The saved data set {folder} cannot be read: {first_line}") from error
     columns = [name for name, feature in data.features.items() if isinstance(feature, Image)]

@@ -4,13 +4,12 @@ One `Worker` does all of it for a batch of units, so that batches can be spread 
 machines: what comes back is small.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from PIL import Image as PILImage
 
 from overread.imaging.archive import Archive
 from overread.imaging.errors import UnreadableImage
@@ -18,12 +17,14 @@ from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.read import Problem, iterate
 from overread.imaging.study import Image, Series, Study
 from overread.index import saved
-from overread.index.domains import UNKNOWN, by_picture, domain_of
+from overread.index.domain_head import UNKNOWN
+from overread.index.domains import Verdict, by_header_or_picture, by_picture
 from overread.index.duplicates import hash_text
-from overread.index.embedder import Embedder, TextEmbedder, Vectors
+from overread.index.embedder import Embedder, Vectors
 from overread.index.manifest import ManifestRow
 from overread.index.naming import renamed
 from overread.index.records import CaseRecord, picture
+from overread.index.towers import Towers
 from overread.index.units import Unit
 from overread.index.volumes import key_images, pooled
 
@@ -31,9 +32,6 @@ BATCH = 32
 """Pictures embedded at a time, and units in a batch."""
 
 Problems = tuple[tuple[str, str], ...]
-
-UNSTATED = "OT"
-"""DICOM's modality for "other": what a picture without a header has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +54,6 @@ class Finished:
     vectors: tuple[Vectors, ...]
     texts: tuple[Vectors, ...]
     problems: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Towers:
-    """What embeds what: images and texts, by domain.
-
-    Attributes:
-        default: Of all domains without their own; also tells the domain of a picture.
-        by_domain: Embedders of single domains.
-        passages: Of the texts of all domains; None where each domain's own embedder does.
-    """
-
-    default: Embedder
-    by_domain: Mapping[str, Embedder] = field(default_factory=dict)
-    passages: TextEmbedder | None = None
-
-    def images(self, domain: str) -> Embedder:
-        """Return the embedder of a domain's images; of an unknown one, "", the default."""
-        return self.by_domain.get(domain, self.default)
-
-    def texts(self, domain: str) -> TextEmbedder:
-        """Return what embeds a domain's texts."""
-        return self.passages or self.images(domain)
 
 
 class Worker:
@@ -120,18 +95,24 @@ class Worker:
         told: dict[str, str] = {}
         for place, case in enumerate(cases):
             if not case.domain:
-                series = case.text_id
-                if series not in told:
-                    told[series] = by_picture(vectors[place], self._towers.default)
-                cases[place] = replace(case, domain=told[series])
+                if case.text_id not in told:
+                    told[case.text_id] = self._told(case, vectors[place])
+                cases[place] = replace(case, domain=told[case.text_id])
         own = self._towers.by_domain
         moved = [n for n, case in enumerate(cases) if case.text_id in told and case.domain in own]
         for place, vector in self._embedded(cases, moved).items():
             vectors[place] = vector
         for place, case in enumerate(cases):
             if case.pooled:
-                vectors[place] = pooled(np.stack([vectors[n] for n in range(place - case.pooled, place)]))
+                its = [vectors[n] for n in range(place - case.pooled, place)]
+                vectors[place] = pooled(np.stack(its))
         return [vectors[place] for place in range(len(cases))]
+
+    def _told(self, case: CaseRecord, vector: Vectors) -> str:
+        def ask() -> Verdict:
+            return by_picture(vector, self._towers.default)
+
+        return by_header_or_picture(case.modality, case.body_part, ask).domain
 
     def _embedded(self, cases: Sequence[CaseRecord], places: Iterable[int]) -> dict[int, Vectors]:
         """Return the vectors of the cases at some places that have a picture, by place."""
@@ -153,7 +134,9 @@ class Worker:
         found: dict[tuple[int, str], Vectors] = {}
         towers = {id(tower): tower for case in cases for tower in [self._towers.texts(case.domain)]}
         for key, tower in towers.items():
-            said = list(dict.fromkeys(c.text for c in cases if self._towers.texts(c.domain) is tower))
+            said = list(
+                dict.fromkeys(c.text for c in cases if self._towers.texts(c.domain) is tower)
+            )
             found |= zip(((key, text) for text in said), tower.embed_texts(said), strict=True)
         return [found[id(self._towers.texts(case.domain)), case.text] for case in cases]
 
@@ -196,7 +179,7 @@ class Worker:
         self, unit: Unit, found: Iterator[Study], problems: list[Problem]
     ) -> Iterator[Study]:
         try:
-            for number, study in enumerate(found):
+            for study in found:
                 row = unit.row
                 yield renamed(study, row, self._pseudonymiser, unit.series) if row else study
         except UnreadableImage:
@@ -209,7 +192,7 @@ class Worker:
         keys = key_images(series.images)
         views = [picture(image) for image in keys]
         # One domain for a series: its vectors are pooled, and its text is stored once.
-        domain = row.domain or _domain(keys[0])
+        domain = row.domain or _by_header(keys[0])
         cases = [
             CaseRecord(
                 view=view,
@@ -223,6 +206,7 @@ class Worker:
                 report=row.report,
                 age=study.age,
                 sex=study.sex,
+                date=_date(study),
                 source=row.source,
                 licence=row.licence,
                 picture_hash=hash_text(view),
@@ -236,7 +220,19 @@ class Worker:
         return [*cases, whole]
 
 
-def _domain(image: Image) -> str:
+def _by_header(image: Image) -> str:
     """Return the domain that the header tells, or "" when the picture must be asked."""
-    domain = domain_of(image.modality, image.body_part)
-    return "" if domain == UNKNOWN and image.modality == UNSTATED else domain
+    asked = []
+
+    def ask() -> Verdict:
+        asked.append(image.ref)
+        return Verdict(UNKNOWN, "header")
+
+    domain = by_header_or_picture(image.modality, image.body_part, ask).domain
+    return "" if asked else domain
+
+
+def _date(study: Study) -> int | None:
+    """Return the study's date, moved by de-identification, as yyyymmdd; None without one."""
+    date = study.header.get("study_date")
+    return int(date.replace("-", "")) if date else None

@@ -16,9 +16,9 @@ from overread.imaging.phantoms import generate, write_manifest
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.study import ImageRef
 from overread.index.embedder import Embedder, load_embedder
+from overread.index.filters import Exclude, Filters, Scope
 from overread.index.ingest import IngestSummary, build_index
 from overread.index.store import CaseIndex
-from overread.index.volumes import MAX_PER_SERIES
 from tests.index.conftest import picture
 
 
@@ -72,7 +72,9 @@ def test_manifest_gives_labels_provenance_and_pseudonyms(place: Place, tmp_path:
     assert (stored.modality, stored.body_part) == ("CR", "chest")
     np.testing.assert_array_equal(stored.pixels, np.asarray(picture(3)))
     assert place.archive.load_study(stored.ref.study_id).age == 90  # 94 in the manifest
-    others = place.index.search_image(picture(2), k=9, exclude_patient=_patient_of(place, 2))
+    others = place.index.search_image(
+        picture(2), k=9, scope=Scope(exclude=Exclude(patient=_patient_of(place, 2)))
+    )
     assert len(others) == 5  # 1 and 2 are one patient's
 
 
@@ -104,7 +106,7 @@ def test_phantoms_keep_their_ids_and_domains(place: Place, tmp_path: Path) -> No
     place.build(tmp_path / "in" / "manifest.jsonl")
     stats = place.index.stats()
     assert stats.by_domain == dict.fromkeys(sorted(domains), 1)
-    hits = place.index.search_text("fundus", k=4)
+    hits = place.index.search("fundus", k=4)
     assert {hit.patient_id for hit in hits} == {f"ph-{domain}-00007" for domain in domains}
     assert all(place.archive.load(ImageRef.parse(hit.ref)).pixels.size for hit in hits)
 
@@ -125,7 +127,7 @@ def test_folder_of_dicom_and_pictures(place: Place, tmp_path: Path) -> None:
     written = (tmp_path / "data" / "index" / "quarantine.jsonl").read_text().splitlines()
     assert [json.loads(line)["path"] for line in written] == [q.path for q in summary.quarantined]
     ct = pydicom.dcmread(folder / "CT_small.dcm")
-    assert place.index.search_text("CT", k=3, where={"modality": "CT"})[0].patient_id == (
+    assert place.index.search("CT", 3, Scope(Filters(modality="CT")))[0].patient_id == (
         place.pseudonymiser.patient(f"\0{ct.PatientID}")
     )
 
@@ -155,8 +157,6 @@ def test_rows_of_one_study_become_its_series(place: Place, tmp_path: Path) -> No
     assert (summary.studies, summary.images) == (1, 3)
     study = place.archive.study(place.pseudonymiser.study("visit-1"))
     assert [ref.series for ref in study.refs] == ["s0", "s1", "s2"]
-
-
 
 
 def test_picture_without_a_header_is_named_by_its_looks(tmp_path: Path) -> None:
