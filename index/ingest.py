@@ -28,6 +28,8 @@ VERSION = 1
 """Of what is made of a file; another one makes ledgers forget what is done."""
 
 _BATCH_BYTES = 64 * 1024**2
+_WRITTEN_AT_A_TIME = 256
+"""Cases. Each domain is a write of its own: fewer take more time each, and a kill costs more."""
 _FEW = 2 * BATCH
 """So few units are done before other processes have loaded their models."""
 
@@ -118,7 +120,7 @@ def build_index(
         run.quarantine(found.bad)
         worker = Worker(archive, pseudonymiser, towers)
         todo = _batches(run.not_done(found.units))
-        for finished in _worked_on(worker, todo, len(found.units), plan):
+        for finished in _gathered(_worked_on(worker, todo, len(found.units), plan)):
             run.write(finished)
             if progress:
                 progress(run.units, len(found.units))
@@ -143,6 +145,18 @@ def _batches(units: Iterator[Unit]) -> Iterator[Batch]:
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def _gathered(results: Iterator[list[Finished]]) -> Iterator[list[Finished]]:
+    """Join batches to what Chroma takes well at a time."""
+    some: list[Finished] = []
+    for result in results:
+        some += result
+        if sum(len(one.records) for one in some) >= _WRITTEN_AT_A_TIME:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def _worked_on(

@@ -219,6 +219,12 @@ class CaseIndex:
             images = shelf.check("images", self.embedder_of(domain), self.place)
             return vectors_of(images, refs)
 
+    def documents(self) -> Iterator[tuple[str, Metadata, str]]:
+        """Yield every text with its id and metadata, domain by domain; do not add meanwhile."""
+        with explained(self.place):
+            for shelf in self._shelves():
+                yield from shelf.documents(_PAGE)
+
     def vectors(self, image_ids: Sequence[str]) -> dict[str, Vectors]:
         """Return the unit vectors of images by id; those that are not there are left out."""
         found: dict[str, Vectors] = {}

@@ -1,6 +1,7 @@
 """What stands for a volume or a clip: its key images, and one vector pooled from theirs."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image as PILImage
@@ -29,7 +30,7 @@ def key_images(images: Sequence[Image], most: int = MAX_PER_SERIES) -> list[Imag
         return list(images)
     edges = np.linspace(0, len(images), most + 1).round().astype(int)
     chosen = []
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         told = [structure(image) for image in images[start:end]]
         chosen.append(images[start + int(np.argmax(told))])  # of equals the first
     return chosen
