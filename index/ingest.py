@@ -186,7 +186,7 @@ class _Run:
         self._plan, self._source = plan, source
         self._recipe = f"{VERSION} {towers} {plan.duplicates}"
         marks = plan.duplicates == "mark"
-        self._earlier = Earlier(index.entries(), index.vectors, with_duplicates=marks)
+        self._earlier = Earlier(index.entries(), index.vectors_by_id, with_duplicates=marks)
         self._resumes = len(self._earlier) > 0
         self._studies: set[str] = set()
         self._bad: dict[str, str] = {}

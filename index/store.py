@@ -225,7 +225,7 @@ class CaseIndex:
             for shelf in self._shelves():
                 yield from shelf.documents(_PAGE)
 
-    def vectors(self, image_ids: Sequence[str]) -> dict[str, Vectors]:
+    def vectors_by_id(self, image_ids: Sequence[str]) -> dict[str, Vectors]:
         """Return the unit vectors of images by id; those that are not there are left out."""
         found: dict[str, Vectors] = {}
         with explained(self.place):
