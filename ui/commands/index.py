@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from overread.imaging.errors import IndexMismatch, InputError
-from overread.ui.commands import index_build
+from overread.ui.commands import index_build, index_corpus
 from overread.ui.options import Json, config_from
 from overread.ui.terminal import err, out
 
@@ -173,6 +173,8 @@ def stats(as_json: Json = False) -> None:
 
 
 app.command()(index_build.digest)
+app.command()(index_corpus.corpus)
+app.command()(index_corpus.passages)
 
 
 def open_existing() -> "tuple[Resources, CaseIndex]":
