@@ -50,7 +50,7 @@ def in_processes(worker: Worker, batches: Iterable[Batch], count: int) -> Iterat
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     waiting = iter(batches)
-    with ProcessPoolExecutor(count, context, _begin, (worker,)) as pool:
+    with ProcessPoolExecutor(count, context, _begin, (pickle.dumps(worker),)) as pool:
         try:
             at_work: deque[Future[list[Finished]]] = deque(
                 pool.submit(_work, batch) for batch in islice(waiting, _AHEAD * count)
@@ -68,14 +68,15 @@ def in_processes(worker: Worker, batches: Iterable[Batch], count: int) -> Iterat
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin(worker: Worker) -> None:
+def _begin(worker: bytes) -> None:
+    """Get ready for work; the models are loaded when the watch has begun, for that takes long."""
     global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells us when to end
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells us when to end
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = worker
+    _worker = pickle.loads(worker)  # ours, from our own parent
 
 
 def _end_with_parent() -> None:

@@ -150,5 +150,5 @@ def test_workers_end_with_a_killed_parent(
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert psutil.wait_procs(below, timeout=60)[1] == []
+    assert psutil.wait_procs(below, timeout=300)[1] == []
     assert units_done(tmp_path / "d") <= 100
