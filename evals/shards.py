@@ -5,8 +5,6 @@ are taken over while it goes on; elsewhere when it ends.
 """
 
 import json
-import logging
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +17,8 @@ from overread.evals.records import Record
 from overread.evals.run_spec import RunSpec
 from overread.evals.runs import OnRecord, Run, evaluate, failed_rows, open_folder, read_run
 from overread.evals.subjects.factory import Items, make_subject
-from overread.imaging.errors import ConfigError, OverreadError
+from overread.imaging.errors import OverreadError
+from overread.index.engines import start_ray
 
 SHARDS = "shards"
 _POLL_S = 2.0
@@ -42,7 +41,7 @@ def evaluate_on_ray(
         ConfigError: Ray is not installed.
         OverreadError: As `runs.evaluate`, from the first shard that failed.
     """
-    ray = _start_ray()
+    ray = start_ray()
     try:
         with open_folder(spec, folder, request.resume) as journal:
             _merge(folder, journal, on_record)
@@ -134,15 +133,3 @@ def _shard(request: str, text: str, spec: str, config: str, ids: str, folder: st
         patience_s=asked.patience_s,
     )
     return [record.model_dump_json() for record in run.records]
-
-
-def _start_ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise ConfigError(
-            "--engine ray needs Ray; install it with 'pip install overread[ray]'"
-        ) from error
-    ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
-    return ray

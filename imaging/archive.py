@@ -55,12 +55,21 @@ class Archive:
 
     def __init__(self, root: Path) -> None:
         """Open or make the archive."""
+        self._root = root
         self._studies, self._pixels = root / "studies", root / "pixels"
         for folder in (root, self._studies, self._pixels):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = FileLock(root / ".lock")
         self._cache: OrderedDict[str, Pixels] = OrderedDict()
         self._cache_lock = Lock()
+
+    def __reduce__(self) -> tuple[type["Archive"], tuple[Path]]:
+        """Go to another process as the folder."""
+        return Archive, (self._root,)
+
+    def __contains__(self, study_id: str) -> bool:
+        """Whether a study of this id is stored."""
+        return self._path(study_id).is_file()
 
     def add(self, studies: Iterable[Study]) -> list[ImageRef]:
         """Store studies and return the references of their images, in order.

@@ -98,7 +98,9 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         UnreadableImage: The block raised anything but an error of ours.
     """
     for library in _PARSERS:
-        logging.getLogger(library).setLevel(logging.CRITICAL)
+        logger = logging.getLogger(library)
+        if logger.level != logging.CRITICAL:  # setting it forgets what every logger has cached
+            logger.setLevel(logging.CRITICAL)
         warnings.filterwarnings("ignore", module=library)
     try:
         yield

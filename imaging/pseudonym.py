@@ -27,11 +27,16 @@ class Pseudonymiser:
 
     def __init__(self, secret_path: Path) -> None:
         """Load the secret, or make it."""
+        self._path = secret_path
         self._key = _load_or_make(secret_path)
 
     def __repr__(self) -> str:
         """Never show the key."""
         return "Pseudonymiser()"
+
+    def __reduce__(self) -> tuple[type["Pseudonymiser"], tuple[Path]]:
+        """Go to another process as the path: the key itself is never written anywhere else."""
+        return Pseudonymiser, (self._path,)
 
     def patient(self, identity: str) -> str:
         """Return `pt-` and 10 hex digits."""

@@ -76,6 +76,8 @@ def iterate(
     pseudonymiser: Pseudonymiser,
     problems: list[Problem],
     progress: Progress | None = None,
+    *,
+    strict: bool = True,
 ) -> Iterator[Study]:
     """Yield studies one by one, so that a large folder need not fit in memory.
 
@@ -84,14 +86,20 @@ def iterate(
         pseudonymiser: As in `scan`.
         problems: Appended to.
         progress: As in `scan`.
+        strict: Otherwise an unreadable file among `paths` is a problem, as one in a folder is.
 
     Raises:
         UnreadableImage: As in `scan`.
     """
     found: dict[Path, bool] = {}
     for given in paths:
-        for path, named in _find(Path(given)):
-            found[path] = found.get(path, False) or named
+        try:
+            for path, named in _find(Path(given)):
+                found[path] = found.get(path, False) or (named and strict)
+        except UnreadableImage as error:
+            if strict:
+                raise
+            problems.append(Problem(Path(given), str(error)))
     entries: list[Entry] = []
     seen: set[str] = set()
     done = 0
@@ -126,6 +134,36 @@ def iterate(
         yield study
     if not seen:
         raise UnreadableImage(_nothing(paths, problems))
+
+
+def find_files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder in a stable order, hidden ones left out."""
+    yield from (path for path, _ in _find(folder))
+
+
+def study_of(path: Path, pseudonymiser: Pseudonymiser) -> str | None:
+    """Return which study a file of a folder belongs to, without decoding a pixel.
+
+    Args:
+        path: A file.
+        pseudonymiser: As in `scan`.
+
+    Returns:
+        The id that the study of a DICOM file will have; "" for an image that is a study of its own,
+        as far as its first bytes tell; None for a file that is no image.
+
+    Raises:
+        UnreadableImage: The header of a DICOM file cannot be read.
+    """
+    promised = named_kind(path)
+    try:
+        kind = kind_of(path)
+    except OSError:
+        return ""  # reading it will say why not
+    if kind is Kind.DICOM or (kind is Kind.OTHER and promised is Kind.DICOM):
+        check_file(path)
+        return read_entry(path, pseudonymiser).study_id
+    return None if kind is Kind.OTHER and promised is Kind.OTHER else ""
 
 
 def _nothing(paths: Sequence[Path], problems: Sequence[Problem]) -> str:

@@ -44,25 +44,32 @@ def to_view(image: Image, window: tuple[float, float] | None = None) -> NDArray[
     """
     if image.is_colour:
         return np.ascontiguousarray(image.pixels, dtype=np.uint8)
+    return np.repeat(_to_grey(image, window)[..., None], 3, axis=2)
+
+
+def _to_grey(image: Image, window: tuple[float, float] | None = None) -> NDArray[np.uint8]:
+    """Return a grey image as it should be seen, shape (rows, columns)."""
     centre, width = window or image.window or _default_window(image)
     scale = max(width - 1.0, 1e-6)
     grey = (image.pixels.astype(np.float32) - (centre - 0.5)) / scale + 0.5
     grey = np.clip(grey, 0.0, 1.0)
     if image.inverted:
         grey = 1.0 - grey
-    return np.repeat(np.rint(grey * 255).astype(np.uint8)[..., None], 3, axis=2)
+    return np.rint(grey * 255).astype(np.uint8)
 
 
 def for_planner(image: Image, size: int = 224) -> PIL.Image.Image:
     """Return a square RGB picture: the whole image, physical aspect kept, black beside it."""
-    picture = _square_pixels(image, PIL.Image.fromarray(to_view(image)))
+    # Grey stays one channel while it is resized: the same pixels in a third of the time.
+    view = to_view(image) if image.is_colour else _to_grey(image)
+    picture = _square_pixels(image, PIL.Image.fromarray(view))
     factor = size / max(picture.size)
     small = picture.resize(
         (max(1, round(picture.width * factor)), max(1, round(picture.height * factor))),
         PIL.Image.Resampling.LANCZOS,
     )
     square = PIL.Image.new("RGB", (size, size))
-    square.paste(small, ((size - small.width) // 2, (size - small.height) // 2))
+    square.paste(small.convert("RGB"), ((size - small.width) // 2, (size - small.height) // 2))
     return square
 
 

@@ -83,7 +83,7 @@ def build_demo_index(
     if all(before.get(key) == value for key, value in done.items()):
         images = int(before["images"])
         if index.stats().images >= images:
-            return IngestSummary(int(before["studies"]), images, 0, images, ())
+            return IngestSummary(int(before["studies"]), images, 0, images, 0, ())
     summary = build_index(manifest, index, archive, pseudonymiser, progress)
     noted = done | {"studies": summary.studies, "images": summary.images}
     write_whole(note, json.dumps(noted), mode=ORDINARY)

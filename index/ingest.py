@@ -1,42 +1,56 @@
-"""Fill an index from a folder or a manifest; a killed run continues where it stopped."""
+"""Fill an index from a folder, a manifest or a saved data set; a killed run goes on.
 
-import json
+Units are worked on in batches, by any engine, and written in their order by this process alone.
+A case is done when the index holds it; beside the index lies a ledger that says so without reading
+the files again.
+"""
+
+import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from overread.imaging.archive import Archive
-from overread.imaging.deidentify import MAX_AGE
-from overread.imaging.errors import InputError, UnreadableImage
-from overread.imaging.files import write_whole
+from overread.imaging.errors import UnreadableImage
 from overread.imaging.pseudonym import Pseudonymiser
-from overread.imaging.read import Problem, iterate
-from overread.imaging.study import Image, ImageRef, Series, Study
 from overread.index.chroma import is_url
-from overread.index.domain_head import UNKNOWN
-from overread.index.domains import domain_of, identify
-from overread.index.embedder import Embedder
-from overread.index.manifest import PHANTOM, SUFFIXES, BadRow, ManifestRow, read_manifest
-from overread.index.records import CaseRecord, picture
+from overread.index.duplicates import Earlier
+from overread.index.engines import Batch, here, in_processes, on_ray
+from overread.index.ledger import Done, Ledger, Quarantined
+from overread.index.records import CaseRecord
 from overread.index.store import CaseIndex
+from overread.index.units import Unit, open_source
+from overread.index.work import BATCH, Finished, Worker
 
-BATCH = 32
-MAX_PER_SERIES = 16
-"""Slices or frames of a series that are indexed, evenly spread; neighbours are nearly the same."""
+VERSION = 1
+"""Of what is made of a file; another one makes ledgers forget what is done."""
 
-UNSTATED = "OT"
-"""DICOM's modality for "other": what a picture without a header has."""
+_BATCH_BYTES = 64 * 1024**2
+_WRITTEN_AT_A_TIME = 256
+"""Cases. Each domain is a write of its own: fewer take more time each, and a kill costs more."""
+_FEW = 2 * BATCH
+"""So few units are done before other processes have loaded their models."""
 
 Progress = Callable[[int, int], None]
+Engine = Literal["local", "ray"]
+Duplicates = Literal["mark", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A file that is not in the index, and why."""
+class Plan:
+    """How an index is filled.
 
-    path: str
-    reason: str
+    Attributes:
+        engine: "local", or "ray" for many machines.
+        workers: Processes that read and embed; 1 for this one alone. None, with Ray: all cores.
+        duplicates: What becomes of an image that nearly equals one of another study.
+    """
+
+    engine: Engine = "local"
+    workers: int | None = 1
+    duplicates: Duplicates = "mark"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +58,30 @@ class IngestSummary:
     """What became of everything that was found.
 
     Attributes:
-        studies, images: Found and readable.
+        studies, images: Found and readable; a series' pooled vector is no image.
         added: Images newly indexed, or whose labels or report have changed.
         already: Images that were there before.
-        quarantined: Files left out; also written to `quarantine.jsonl`.
+        duplicates: Images that nearly equal one of another study: marked, or left out.
+        quarantined: Files left out; the list `quarantine.jsonl` has those of earlier runs, too.
     """
 
     studies: int
     images: int
     added: int
     already: int
+    duplicates: int
     quarantined: tuple[Quarantined, ...]
+
+
+def default_workers() -> int:
+    """Return one process more than there are cores, so that reading does not leave one idle.
+
+    On a GPU fewer: each holds the models.
+    """
+    import torch
+
+    cores = len(os.sched_getaffinity(0))
+    return min(cores + 1, 4) if torch.cuda.is_available() else cores + 1
 
 
 def build_index(
@@ -63,159 +90,205 @@ def build_index(
     archive: Archive,
     pseudonymiser: Pseudonymiser,
     progress: Progress | None = None,
+    *,
+    plan: Plan = Plan(),
+    notes: Path | None = None,
 ) -> IngestSummary:
-    """Read, archive, embed and index all images of a folder or a manifest.
+    """Read, archive, embed and index all images of a source.
 
     Running it again adds only what is missing, so it also resumes a run that was killed.
 
     Args:
-        source: Folder of images and DICOM, or a .csv, .jsonl or .parquet manifest.
+        source: Folder of images and DICOM; a .csv, .jsonl or .parquet manifest; or a folder that
+            Hugging Face `datasets` has saved.
         index: Added to.
         archive: Where the de-identified pixels go, so that hits can be shown.
         pseudonymiser: Replaces identities.
-        progress: Called with the number of files done and their total.
+        progress: Called with the number of units done (studies, rows, files) and their total.
+        plan: How.
+        notes: Folder of the ledger and the quarantine; an embedded index's own by default, and
+            none for a server: then a resumed run reads the files again.
 
     Raises:
         InputError: The source does not exist, or nothing in it can be read.
     """
-    quarantined: list[Quarantined] = []
-    if source.is_dir():
-        found = _from_folder(source, pseudonymiser, quarantined, progress)
-    elif source.is_file() and source.suffix in SUFFIXES:
-        found = _from_manifest(source, pseudonymiser, quarantined, progress)
-    else:
-        raise InputError(
-            f"{source} is neither a folder nor a manifest ({', '.join(sorted(SUFFIXES))})."
+    found = open_source(source, pseudonymiser)
+    ledger = Ledger(notes or (None if is_url(index.place) else Path(index.place)))
+    towers = index.towers()
+    run = _Run(index, archive, ledger, plan, str(source.absolute()), towers.name)
+    try:
+        run.quarantine(found.bad)
+        worker = Worker(archive, pseudonymiser, towers)
+        todo = _batches(run.not_done(found.units))
+        for finished in _gathered(_worked_on(worker, todo, len(found.units), plan)):
+            run.write(finished)
+            if progress:
+                progress(run.units, len(found.units))
+        summary = run.end()
+    finally:
+        ledger.close()
+    if not summary.studies:
+        raise UnreadableImage(
+            f"No readable image in {source}. The first problem: {summary.quarantined[0].reason}"
         )
-    studies: set[str] = set()
-    images = added = 0
-    records = _records(found, archive, index.embedder, studies)
-    while batch := list(islice(records, BATCH)):
-        added += index.add(index.missing(batch))
-        images += len(batch)
-    if not is_url(index.place):
-        _write(Path(index.place) / "quarantine.jsonl", quarantined)
-    return IngestSummary(len(studies), images, added, images - added, tuple(quarantined))
+    return summary
 
 
-def _from_folder(
-    folder: Path,
-    pseudonymiser: Pseudonymiser,
-    quarantined: list[Quarantined],
-    progress: Progress | None,
-) -> Iterator[tuple[Study, ManifestRow | None]]:
-    problems: list[Problem] = []
-    for study in iterate([folder], pseudonymiser, problems, progress):
-        yield study, None
-    quarantined.extend(Quarantined(str(found.path), found.message) for found in problems)
+def _batches(units: Iterator[Unit]) -> Iterator[Batch]:
+    batch: list[Unit] = []
+    size = 0
+    for unit in units:
+        batch.append(unit)
+        size += sum(path.stat().st_size for path in unit.files if path.is_file())
+        if len(batch) == BATCH or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
-def _from_manifest(
-    manifest: Path,
-    pseudonymiser: Pseudonymiser,
-    quarantined: list[Quarantined],
-    progress: Progress | None,
-) -> Iterator[tuple[Study, ManifestRow | None]]:
-    rows = read_manifest(manifest)
-    series_of: dict[str, int] = {}
-    for done, row in enumerate(rows, start=1):
-        if isinstance(row, BadRow):
-            quarantined.append(Quarantined(row.path, row.reason))
-        else:
-            problems: list[Problem] = []
-            try:
-                for study in iterate([row.path], pseudonymiser, problems):
-                    yield _renamed(study, row, pseudonymiser, series_of), row
-            except UnreadableImage as error:
-                quarantined.append(Quarantined(str(row.path), str(error)))
-            quarantined.extend(Quarantined(str(found.path), found.message) for found in problems)
-        if progress:
-            progress(done, len(rows))
+def _gathered(results: Iterator[list[Finished]]) -> Iterator[list[Finished]]:
+    """Join batches to what Chroma takes well at a time."""
+    some: list[Finished] = []
+    for result in results:
+        some += result
+        if sum(len(one.records) for one in some) >= _WRITTEN_AT_A_TIME:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
-def _renamed(
-    study: Study, row: ManifestRow, pseudonymiser: Pseudonymiser, series_of: dict[str, int]
-) -> Study:
-    """Give a study the patient, study, modality and body part that its row states.
-
-    Several rows may share a study; their series are then numbered in the manifest's order.
-    """
-    invented = row.source == PHANTOM
-    study_id, patient_id = study.id, study.patient_id
-    if row.patient_id:
-        # As in DICOM without an issuer, so that a patient is the same from either source.
-        identity = f"\0{row.patient_id}"
-        patient_id = row.patient_id if invented else pseudonymiser.patient(identity)
-    if row.study_id:
-        study_id = row.study_id if invented else pseudonymiser.study(row.study_id)
-
-    def series(old: Series) -> Series:
-        name = old.id
-        if row.study_id:
-            name = f"s{series_of.setdefault(study_id, 0)}"
-            series_of[study_id] += 1
-        modality = row.modality.upper() or old.modality
-        images = tuple(image(one, name, modality) for one in old.images)
-        return replace(old, id=name, modality=modality, images=images)
-
-    def image(old: Image, name: str, modality: str) -> Image:
-        ref = ImageRef(study_id, name, old.ref.instance, old.ref.frame)
-        body_part = row.body_part.lower() or old.body_part
-        return replace(old, ref=ref, modality=modality, body_part=body_part)
-
-    return replace(
-        study,
-        id=study_id,
-        patient_id=patient_id,
-        series=tuple(series(old) for old in study.series),
-        age=study.age if row.age is None else min(row.age, float(MAX_AGE)),
-        sex=row.sex or study.sex,
-    )
+def _worked_on(
+    worker: Worker, batches: Iterator[Batch], units: int, plan: Plan
+) -> Iterator[list[Finished]]:
+    if plan.engine == "ray":
+        return on_ray(worker, batches, plan.workers)
+    count = default_workers() if plan.workers is None else plan.workers
+    if count == 1 or units <= _FEW:
+        return here(worker, batches)
+    return in_processes(worker, batches, count)
 
 
-def _records(
-    found: Iterator[tuple[Study, ManifestRow | None]],
-    archive: Archive,
-    embedder: Embedder,
-    studies: set[str],
-) -> Iterator[CaseRecord]:
-    for study, row in found:
-        studies.add(study.id)
-        archive.add([study])
-        for series in study.series:
-            for image in _spread(series.images):
-                yield _record(study, image, row, embedder)
+class _Run:
+    """Writes what the workers give, in order, and counts."""
 
+    def __init__(
+        self,
+        index: CaseIndex,
+        archive: Archive,
+        ledger: Ledger,
+        plan: Plan,
+        source: str,
+        towers: str,
+    ) -> None:
+        self._index, self._archive, self._ledger = index, archive, ledger
+        self._plan, self._source = plan, source
+        self._recipe = f"{VERSION} {towers} {plan.duplicates}"
+        marks = plan.duplicates == "mark"
+        self._earlier = Earlier(index.entries(), index.vectors_by_id, with_duplicates=marks)
+        self._resumes = len(self._earlier) > 0
+        self._studies: set[str] = set()
+        self._bad: dict[str, str] = {}
+        self._images = self._added = self._duplicates = 0
+        self.units = 0
 
-def _record(study: Study, image: Image, row: ManifestRow | None, embedder: Embedder) -> CaseRecord:
-    row, view = row or ManifestRow(Path()), picture(image)
-    domain = row.domain or domain_of(image.modality, image.body_part)
-    if domain == UNKNOWN and image.modality == UNSTATED:
-        domain = identify(view, embedder).domain
-    return CaseRecord(
-        view=view,
-        ref=str(image.ref),
-        study_id=study.id,
-        patient_id=study.patient_id,
-        modality=image.modality,
-        body_part=image.body_part or "",
-        domain=domain,
-        labels=row.labels,
-        report=row.report,
-        age=study.age,
-        sex=study.sex,
-        source=row.source,
-        licence=row.licence,
-    )
+    def not_done(self, units: Sequence[Unit]) -> Iterator[Unit]:
+        """Yield the units that are to be worked on; count those that are done."""
+        for unit in units:
+            done = self._done(unit) if self._resumes else None
+            if done is None:
+                yield unit
+            else:
+                self._count(done, 0)
 
+    def _done(self, unit: Unit) -> Done | None:
+        """Return what the ledger knows of a unit if index and archive bear it out."""
+        try:
+            key = self._key(unit.content())
+        except OSError:
+            return None
+        done = self._ledger.done(key)
+        if done is None or not all(image in self._earlier for image in done.images):
+            return None
+        return done if all(study in self._archive for study in done.studies) else None
 
-def _spread(images: Sequence[Image]) -> list[Image]:
-    if len(images) <= MAX_PER_SERIES:
-        return list(images)
-    step = (len(images) - 1) / (MAX_PER_SERIES - 1)
-    return [images[round(i * step)] for i in range(MAX_PER_SERIES)]
+    def write(self, finished: Sequence[Finished]) -> None:
+        """Index what came of a batch and note it down."""
+        records = [record for one in finished for record in one.records]
+        vectors = [vector for one in finished for vector in one.vectors]
+        texts = [text for one in finished for text in one.texts]
+        originals = self._earlier.originals(records, vectors)
+        marked = [
+            replace(record, duplicate_of=original)
+            for record, original in zip(records, originals, strict=True)
+        ]
+        kept = [n for n, record in enumerate(marked) if self._keeps(record, marked)]
+        missing = self._index.missing([marked[n] for n in kept]) if kept else []
+        new = {record.image_id for record in missing}
+        write = [n for n in kept if marked[n].image_id in new]
+        self._index.add(
+            [marked[n] for n in write], [vectors[n] for n in write], [texts[n] for n in write]
+        )
+        there = {marked[n].image_id for n in kept}
+        self._note(finished, marked, there, new)
 
+    def _keeps(self, record: CaseRecord, batch: Sequence[CaseRecord]) -> bool:
+        if self._plan.duplicates == "mark":
+            return True
+        if record.pooled:  # it goes when all its images do
+            return any(
+                not other.duplicate_of
+                for other in batch
+                if other.text_id == record.text_id and not other.pooled
+            )
+        return not record.duplicate_of
 
-def _write(path: Path, quarantined: Sequence[Quarantined]) -> None:
-    """Replace the list as a whole; it names files, so only the owner may read it."""
-    write_whole(path, "".join(json.dumps(asdict(entry)) + "\n" for entry in quarantined))
+    def _note(
+        self,
+        finished: Sequence[Finished],
+        marked: Sequence[CaseRecord],
+        there: set[str],
+        new: set[str],
+    ) -> None:
+        done, start = [], 0
+        for one in finished:
+            records = marked[start : start + len(one.records)]
+            start += len(one.records)
+            images = [record for record in records if not record.pooled]
+            doubles = sum(bool(record.duplicate_of) for record in images)
+            kept = tuple(record.image_id for record in records if record.image_id in there)
+            fact = Done(one.studies, kept, len(images), doubles)
+            self._count(fact, sum(record.image_id in new for record in images))
+            if one.content:
+                done.append((self._key(one.content), fact))
+        self.quarantine([problem for one in finished for problem in one.problems], done)
+
+    def quarantine(
+        self, problems: Sequence[tuple[str, str]], done: Sequence[tuple[str, Done]] = ()
+    ) -> None:
+        """Write down files that are left out, and units that are done."""
+        self._bad |= dict(problems)
+        self._ledger.note(done, problems, self._source)
+
+    def end(self) -> IngestSummary:
+        """Forget what was in quarantine and is no longer, and return the counts."""
+        self._ledger.settle(self._source, list(self._bad))
+        return IngestSummary(
+            studies=len(self._studies),
+            images=self._images,
+            added=self._added,
+            already=self._images - self._added,
+            duplicates=self._duplicates,
+            quarantined=tuple(Quarantined(*entry) for entry in sorted(self._bad.items())),
+        )
+
+    def _count(self, done: Done, added: int) -> None:
+        self.units += 1
+        self._studies.update(done.studies)
+        self._images += done.found
+        self._added += added
+        self._duplicates += done.duplicates
+
+    def _key(self, content: str) -> str:
+        return hashlib.sha256(f"{self._recipe} {content}".encode()).hexdigest()

@@ -64,8 +64,12 @@ def read_manifest(path: Path) -> list[ManifestRow | BadRow]:
     Raises:
         InputError: The file cannot be read, or has no usable row.
     """
+    home = path.parent.absolute()
     try:
-        rows = [_row(path, number, fields) for number, fields in enumerate(_fields(path), start=1)]
+        rows = [
+            row_of(home, f"{path.name}, row {number}", fields)
+            for number, fields in enumerate(_fields(path), start=1)
+        ]
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
         raise InputError(f"The manifest {path} cannot be read: {error}") from error
     if not any(isinstance(row, ManifestRow) for row in rows):
@@ -109,21 +113,28 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
         raise ValueError(str(error)) from error
 
 
-def _row(manifest: Path, number: int, fields: dict[str, Any] | None) -> ManifestRow | BadRow:
+def row_of(home: Path, where: str, fields: dict[str, Any] | None) -> ManifestRow | BadRow:
+    """Return what a row says, or why it cannot be used.
+
+    Args:
+        home: Where a relative path starts.
+        where: What to call a row without a path.
+        fields: By column; None for a row that is not an object.
+    """
     if fields is None:
-        return BadRow(f"{manifest.name}, row {number}", "the row is not a JSON object")
+        return BadRow(where, "the row is not a JSON object")
     known = {_ALIASES.get(key, key): value for key, value in fields.items() if key is not None}
     name = _text(known.get("path"))
     if not name:
-        return BadRow(f"{manifest.name}, row {number}", "the row has no path")
+        return BadRow(where, "the row has no path")
     if "\0" in name:
-        return BadRow(f"{manifest.name}, row {number}", "the path has a null byte")
+        return BadRow(where, "the path has a null byte")
     try:
         age = float(known["age"]) if _text(known.get("age")) else None
     except (ValueError, TypeError):
         return BadRow(name, f"the age '{known['age']}' is not a number")
     return ManifestRow(
-        path=manifest.parent.absolute() / name,
+        path=home / name,
         labels=_labels(known.get("labels")),
         age=age,
         **{key: _text(known.get(key)) for key in _TEXTS},

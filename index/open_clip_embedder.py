@@ -32,6 +32,7 @@ class OpenClipEmbedder:
 
     def __init__(self, folder: Path) -> None:
         """Build the towers, then load every weight or none (strict)."""
+        self._folder = folder
         files = safetensors_in(folder)
         weights = next((f for name in _PREFERRED for f in files if f.stem == name), files[0])
         try:
@@ -57,6 +58,10 @@ class OpenClipEmbedder:
         self.transform = image_transform_v2(
             PreprocessCfg(**model.visual.preprocess_cfg), is_train=False
         )
+
+    def __reduce__(self) -> tuple[type["OpenClipEmbedder"], tuple[Path]]:
+        """Go to another process as the folder, and be loaded there."""
+        return OpenClipEmbedder, (self._folder,)
 
     def embed_images(self, images: list[PILImage.Image]) -> Vectors:
         """Return one unit vector per image, shape (n, dim)."""

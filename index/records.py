@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from PIL import Image as PILImage
@@ -26,7 +26,7 @@ class CaseRecord:
     """One image with what is known of it, ready to be indexed.
 
     Attributes:
-        view: The image as a reader sees it, mode RGB.
+        view: The image as a reader sees it, mode RGB; None once it is embedded (`embedded`).
         ref: Image reference (`study_id/series/instance[/frame]`).
         study_id, patient_id: Pseudonyms.
         modality: DICOM Modality. body_part: Lower-case words, or "".
@@ -36,9 +36,13 @@ class CaseRecord:
         age: Years, or None. sex: "F", "M", "O" or None.
         date: Of the study, as the archive has it (moved by de-identification): yyyymmdd, or None.
         source: Where the case comes from. licence: On which terms.
+        pixels: Hash of the view alone, whoever it belongs to; computed where a view is given.
+        picture_hash: Perceptual hash (`overread.index.duplicates.hash_text`), or "".
+        duplicate_of: Another study that has nearly the same image, or "".
+        pooled: 0 for an image; for a series' pooled vector how many of its images are in it.
     """
 
-    view: PILImage.Image
+    view: PILImage.Image | None
     ref: str
     study_id: str
     patient_id: str
@@ -52,17 +56,24 @@ class CaseRecord:
     source: str = ""
     licence: str = ""
     date: int | None = None
+    pixels: str = ""
+    picture_hash: str = ""
+    duplicate_of: str = ""
+    pooled: int = 0
 
-    @property
-    def pixels(self) -> str:
-        """Hash of the view alone, whoever it belongs to."""
-        return pixel_hash(self.view)
+    def __post_init__(self) -> None:
+        """Hash the view, once."""
+        if self.view is not None and not self.pixels:
+            object.__setattr__(self, "pixels", pixel_hash(self.view))
+
+    def embedded(self) -> "CaseRecord":
+        """Return the record without its picture, to be kept or sent with the picture's vector."""
+        return replace(self, view=None)
 
     @property
     def image_id(self) -> str:
         """Hash of the pixels and of where they belong; the same image gets the same id."""
-        view = self.view
-        return _digest(self.ref, f"{view.mode}{view.size}", view.tobytes())
+        return _digest(self.ref, self.pixels, f"pooled {self.pooled}" if self.pooled else "")
 
     @property
     def text(self) -> str:
@@ -91,6 +102,9 @@ class CaseRecord:
             "pixels": self.pixels,
             "source": self.source,
             "licence": self.licence,
+            "picture_hash": self.picture_hash or None,
+            "duplicate_of": self.duplicate_of or None,
+            "pooled": self.pooled or None,
         }
         return {key: value for key, value in facts.items() if value not in (None, [])}
 

@@ -60,6 +60,10 @@ class SentenceEmbedder:
         self.name = identity("all-MiniLM-L6-v2", folder)
         self.dim = int(model.config.hidden_size)
 
+    def __reduce__(self) -> tuple[type["SentenceEmbedder"], tuple[()]]:
+        """Go to another process as a name, and be loaded there from its package."""
+        return SentenceEmbedder, ()
+
     def embed_texts(self, texts: list[str]) -> Vectors:
         """Return one unit vector per text, shape (n, dim); equal texts are computed once."""
         import numpy as np

@@ -109,6 +109,16 @@ class Shelf:
             if not self.images.get(where={"study_id": study}, limit=1, include=[])["ids"]:
                 self.texts.delete(where={"study_id": study})
 
+    def documents(self, page: int) -> Iterator[tuple[str, Metadata, str]]:
+        """Yield the texts with id and metadata; the shelf must not change meanwhile."""
+        for start in range(0, self.texts.count(), page):
+            found = self.texts.get(limit=page, offset=start, include=["metadatas", "documents"])
+            rows = zip(
+                found["ids"], found["metadatas"] or [], found["documents"] or [], strict=True
+            )
+            for id_, meta, document in rows:
+                yield id_, dict(meta), document
+
     def rows(self, kind: Kind, page: int) -> Iterator[tuple[str, Metadata]]:
         """Yield ids with metadata, page by page; the shelf must not change meanwhile."""
         collection = self.images if kind == "images" else self.texts

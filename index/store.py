@@ -22,6 +22,7 @@ from overread.index.search import nearest, vectors_of, with_words
 from overread.index.select import Cut, Policy
 from overread.index.sentences import Passages, SentenceEmbedder, TextEmbedder
 from overread.index.shelf import Kind, Shelf, make_shelf, shelves
+from overread.index.towers import Towers
 
 _DEPTH = 50
 """Shortest list that is fused: the fusion needs to see where a case stands in each."""
@@ -129,7 +130,10 @@ class CaseIndex:
         return sentences() if self._passages == "sentences" else self.embedder_of(domain)
 
     def add(
-        self, records: Iterable[CaseRecord], vectors: Sequence[Vectors] | Vectors | None = None
+        self,
+        records: Iterable[CaseRecord],
+        vectors: Sequence[Vectors] | Vectors | None = None,
+        texts: Sequence[Vectors] | None = None,
     ) -> int:
         """Embed and store cases; a case already there is replaced, never doubled.
 
@@ -138,6 +142,7 @@ class CaseIndex:
         Args:
             records: Of any domains.
             vectors: Of their images, if known: a unit vector for each, by its domain's embedder.
+            texts: Of their texts, if known: likewise.
 
         Returns:
             How many cases were written.
@@ -159,7 +164,10 @@ class CaseIndex:
                 images = embedder.embed_images([record.view for record in some])
             else:
                 images = np.stack([np.asarray(vectors[i], np.float32) for _, i in chosen])
-            texts = passages.embed_texts([record.text for record in some])
+            if texts is None:
+                said = passages.embed_texts([record.text for record in some])
+            else:
+                said = np.stack([np.asarray(texts[i], np.float32) for _, i in chosen])
             with explained(self.place):
                 shelf = self._shelf(domain) or make_shelf(self._client, domain, embedder, passages)
                 shelf.check("images", embedder, self.place)
@@ -170,7 +178,7 @@ class CaseIndex:
                 for other in self._shelves():
                     if other.domain != domain:
                         other.remove([image_id for image_id, _ in chosen])
-                shelf.write(some, images, texts)
+                shelf.write(some, images, said)
         return len(rows)
 
     def missing(self, records: Sequence[CaseRecord]) -> list[CaseRecord]:
@@ -210,6 +218,31 @@ class CaseIndex:
                 return {}
             images = shelf.check("images", self.embedder_of(domain), self.place)
             return vectors_of(images, refs)
+
+    def documents(self) -> Iterator[tuple[str, Metadata, str]]:
+        """Yield every text with its id and metadata, domain by domain; do not add meanwhile."""
+        with explained(self.place):
+            for shelf in self._shelves():
+                yield from shelf.documents(_PAGE)
+
+    def vectors_by_id(self, image_ids: Sequence[str]) -> dict[str, Vectors]:
+        """Return the unit vectors of images by id; those that are not there are left out."""
+        found: dict[str, Vectors] = {}
+        with explained(self.place):
+            for shelf in self._shelves() if image_ids else []:
+                rows = shelf.images.get(ids=list(image_ids), include=["embeddings"])
+                vectors = np.asarray(rows["embeddings"], np.float32)
+                found |= zip(rows["ids"], vectors, strict=True)
+        return found
+
+    def towers(self) -> Towers:
+        """Return what embeds its images and texts, loading all of it.
+
+        Raises:
+            ConfigError: An embedder cannot be loaded.
+        """
+        own = {domain: self.embedder_of(domain) for domain in sorted(self._by_domain)}
+        return Towers(self.embedder, own, sentences() if self._passages == "sentences" else None)
 
     def domains(self) -> list[str]:
         """Return the domains that have cases."""

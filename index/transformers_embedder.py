@@ -19,6 +19,7 @@ class TransformersEmbedder:
 
     def __init__(self, folder: Path) -> None:
         """Load model, tokenizer and image processor from the folder alone."""
+        self._folder = folder
         safetensors_in(folder)
         local = {"local_files_only": True, "trust_remote_code": False}
         try:
@@ -38,6 +39,10 @@ class TransformersEmbedder:
         self._model = model.eval().to(self._device)
         self._max_tokens = int(model.config.text_config.max_position_embeddings)
         self.dim = int(self._text_features([""]).shape[1])
+
+    def __reduce__(self) -> tuple[type["TransformersEmbedder"], tuple[Path]]:
+        """Go to another process as the folder, and be loaded there."""
+        return TransformersEmbedder, (self._folder,)
 
     def embed_images(self, images: list[PILImage.Image]) -> Vectors:
         """Return one unit vector per image, shape (n, dim)."""

@@ -10,18 +10,15 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image as PILImage
 from pydantic import BaseModel, Field
 
+from overread.index.duplicates import near_duplicates, perceptual_hash
 from overread.index.embedder import Vectors, load_embedder
 from overread.training.examples import Example, FileRef, PhantomRef, open_image
 
-HASH_EDGE = 8
 _BATCH = 32
 _MOMENTUM = 0.9  # of a prototype, when a sample joins it
 
-Bits = NDArray[np.uint64]
 Embed = Callable[[Sequence[PhantomRef | FileRef]], Vectors]
 
 
@@ -80,35 +77,6 @@ def curate(
         kept = [example for example in kept if not example.images or example.images[0] in wanted]
         left["over-represented"] = before - len(kept)
     return kept, left
-
-
-def perceptual_hash(picture: PILImage.Image) -> int:
-    """Return the 64-bit difference hash of a picture: is each pixel brighter than the next?
-
-    Source: Krawetz, "Kind of Like That" (dHash), 9 x 8 grey pixels.
-    """
-    small = picture.convert("L").resize((HASH_EDGE + 1, HASH_EDGE), PILImage.Resampling.LANCZOS)
-    grey = np.asarray(small, np.int16)
-    bits = (grey[:, 1:] > grey[:, :-1]).ravel()
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
-def near_duplicates(hashes: Bits, vectors: Vectors, bits: int, similarity: float) -> list[int]:
-    """Return for each picture the first one that it nearly equals; itself if there is none.
-
-    Args:
-        hashes: (n,), of `perceptual_hash`.
-        vectors: (n, dim), unit.
-        bits: Hashes may differ in so many.
-        similarity: Cosine that is needed, too.
-    """
-    first: list[int] = []
-    for place in range(len(hashes)):
-        apart = np.bitwise_count(hashes[:place] ^ hashes[place])
-        close = np.flatnonzero(apart <= bits)
-        close = close[vectors[close] @ vectors[place] >= similarity]
-        first.append(first[close[0]] if close.size else place)
-    return first
 
 
 def informative(vectors: Vectors, number: int, prototypes: int, seed: int) -> list[int]:

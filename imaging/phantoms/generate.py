@@ -96,13 +96,20 @@ def sample(
         seed: Which patients; equal seeds give equal phantoms. No study comes twice.
         domains: Keys of the vocabulary.
     """
+    yield from (generate(*case) for case in chosen(split, n, seed, domains))
+
+
+def chosen(
+    split: Split, n: int, seed: int, domains: Sequence[str] = tuple(DOMAINS)
+) -> Iterator[tuple[str, int, int]]:
+    """Yield domain, patient and visit of what `sample` draws, without drawing it."""
     rng = stream("sample", split, seed)
     seen: set[tuple[str, int]] = set()
     for i in range(n):
         domain = domains[i % len(domains)]
         patient = _patient(rng, domain, split, seen)
         visit = 1 if DOMAINS[domain][1] and rng.random() < _FOLLOW_UP_SHARE else 0
-        yield generate(domain, patient, visit)
+        yield domain, patient, visit
 
 
 def _patient(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from overread.imaging.errors import ConfigError, InputError
-from overread.ui.commands.index import file_progress
+from overread.ui.commands.index_build import file_progress
 from overread.ui.files import replace_file
 from overread.ui.options import Profile, config_from
 from overread.ui.terminal import RESEARCH_USE, err, out
@@ -142,7 +142,7 @@ def _index(assistant: "Assistant") -> None:
     with err.status("looking at the demo cases"):
         index = resources.make_index()
     with file_progress() as bar:
-        task = bar.add_task("indexing the demo cases", total=None)
+        task = bar.add_task("indexing the demo cases", total=None, rate="")
         summary = build_demo_index(
             resources.data / "demo",
             index,

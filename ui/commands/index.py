@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from overread.imaging.errors import IndexMismatch, InputError
+from overread.ui.commands import index_build, index_corpus
 from overread.ui.options import Json, config_from
 from overread.ui.terminal import err, out
 
@@ -23,63 +22,7 @@ if TYPE_CHECKING:
     from overread.index.store import CaseIndex
 
 app = typer.Typer(help="The index of similar cases.", no_args_is_help=True)
-SHOWN_PROBLEMS = 5
-
-
-def file_progress() -> Progress:
-    """Return a progress bar on stderr that counts files."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        # A disabled bar still ends with an empty line; a quiet console prints nothing at all.
-        console=err if err.is_terminal else Console(quiet=True),
-        transient=True,
-    )
-
-
-@app.command()
-def build(
-    source: Annotated[
-        Path, typer.Argument(help="Folder of images, or a .csv, .jsonl or .parquet manifest.")
-    ],
-    as_json: Json = False,
-) -> None:
-    """Add a folder or a manifest to the index; run again, it adds only what is missing.
-
-    A manifest has a column `path` and, if known, labels, report, patient_id, study_id, modality,
-    body_part, domain, source and licence.
-
-    For example:
-
-        overread index build cases/manifest.csv
-    """
-    from overread.agent.resources import Resources
-    from overread.index.ingest import build_index
-
-    resources = Resources(config_from())
-    index = resources.make_index()
-    with file_progress() as bar:
-        task = bar.add_task("indexing", total=None)
-        summary = build_index(
-            source,
-            index,
-            resources.archive,
-            resources.pseudonymiser,
-            lambda done, total: bar.update(task, completed=done, total=total),
-        )
-    if as_json:
-        typer.echo(json.dumps(asdict(summary)))
-        return
-    out.print(
-        f"{summary.studies} studies, {summary.images} images: {summary.added} added, "
-        f"{summary.already} were there, {len(summary.quarantined)} files left out"
-    )
-    for item in summary.quarantined[:SHOWN_PROBLEMS]:
-        err.print(f"[yellow]left out[/] {escape(item.path)}: {escape(item.reason)}")
-    if len(summary.quarantined) > SHOWN_PROBLEMS:
-        err.print(f"all of them are in {resources.index_place}/quarantine.jsonl")
+app.command()(index_build.build)
 
 
 @app.command()
@@ -129,7 +72,7 @@ def search(
         sex=sex,
         date=number_range("--date", date),
     )
-    resources, index = _open()
+    resources, index = open_existing()
     if Path(query).is_file():
         image = _image(resources, Path(query))
         patient = resources.archive.study(image.ref.study_id).patient_id
@@ -191,7 +134,7 @@ def tune(as_json: Json = False) -> None:
     """
     from overread.index.tuning import tune as fitted
 
-    _, index = _open()
+    _, index = open_existing()
     found, left_out = [], []
     for name in index.domains():
         try:
@@ -217,7 +160,7 @@ def tune(as_json: Json = False) -> None:
 @app.command()
 def stats(as_json: Json = False) -> None:
     """Say how many images and texts of which domains the index holds."""
-    resources, index = _open()
+    resources, index = open_existing()
     found = index.stats()
     if as_json:
         typer.echo(json.dumps(asdict(found)))
@@ -229,7 +172,18 @@ def stats(as_json: Json = False) -> None:
         out.print(f"  {name}: {images}{'' if own == found.embedder else f', embedder {own}'}")
 
 
-def _open() -> "tuple[Resources, CaseIndex]":
+app.command()(index_build.digest)
+app.command()(index_corpus.corpus)
+app.command()(index_corpus.passages)
+
+
+def open_existing() -> "tuple[Resources, CaseIndex]":
+    """Return the index that was built.
+
+    Raises:
+        IndexMismatch: There is none, or it is damaged.
+        ConfigError: The embedder or the Chroma server cannot be used.
+    """
     from overread.agent.resources import Resources
 
     resources = Resources(config_from())
