@@ -115,8 +115,9 @@ def _search_hnswlib(work: Work) -> dict[str, Any]:
 
 def _build_chroma(work: Work) -> None:
     from overread.index.chroma import connect
+    from overread.index.shelf import HNSW
 
-    client, hnsw = connect(work.folder / "chroma"), {"space": "cosine", **work.graph}
+    client, hnsw = connect(work.folder / "chroma"), {**HNSW, **work.graph}
     configuration = cast(CreateCollectionConfiguration, {"hnsw": hnsw})
     collection = client.create_collection(
         COLLECTION, configuration=configuration, embedding_function=None
@@ -135,8 +136,10 @@ def _build_chroma(work: Work) -> None:
 def _search_chroma(work: Work) -> dict[str, Any]:
     """Search by Chroma's query alone, and ("whole") as our tool does."""
     from overread.index.chroma import connect
+    from overread.index.filters import Exclude
     from overread.index.search import nearest
 
+    own = Exclude(patient="p0", study="s0", pixels="none")
     collection = connect(work.folder / "chroma").get_collection(COLLECTION, embedding_function=None)
 
     def alone(query: Vectors) -> list[int]:
@@ -144,7 +147,7 @@ def _search_chroma(work: Work) -> dict[str, Any]:
         return [int(row) for row in rows["ids"][0]]
 
     def whole(query: Vectors) -> list[int]:
-        return [int(hit.id) for hit in nearest(collection, query, work.k, None)]
+        return [int(hit.id) for hit in nearest(collection, query, work.k, exclude=own)]
 
     return {**work.measure(alone), "whole": work.measure(whole)}
 
