@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from overread.evals.runs import Run, evaluate
 from overread.evals.subjects.factory import agent_identity
 from overread.imaging.errors import InputError
 from overread.index.ingest import build_index
+from overread.index.store import CaseIndex
+from overread.index.tuning import tune
 from overread.tools.registry import build_tools
 
 RETRIEVAL = "find_similar_cases"
@@ -57,9 +60,10 @@ class Questions:
 
 
 def with_index(config: Config, manifests: Sequence[Path], folder: Path) -> Config:
-    """Fill an index below a folder and return a configuration that uses it alone.
+    """Fill and tune an index below a folder; return a configuration that uses it alone.
 
-    The planner stays the one that is served for the given configuration. What is there is not
+    The cut is fitted on the index's own cases, as `overread index tune` does, where a domain has
+    enough of them. The planner stays the one that is served for the given configuration. What is there is not
     embedded again.
 
     Args:
@@ -77,15 +81,25 @@ def with_index(config: Config, manifests: Sequence[Path], folder: Path) -> Confi
     if done.is_file() and json.loads(done.read_text()) == digest:
         return ours
     resources = Resources(ours)
+    index = resources.make_index()
     for manifest in manifests:
-        summary = build_index(
-            manifest, resources.make_index(), resources.archive, resources.pseudonymiser
-        )
+        summary = build_index(manifest, index, resources.archive, resources.pseudonymiser)
         if summary.quarantined:
             first = summary.quarantined[0]
             raise InputError(f"{first.path} could not be indexed: {first.reason}")
+    _tune(index, folder / "tuned.json")
     done.write_text(json.dumps(digest))
     return ours
+
+
+def _tune(index: CaseIndex, noted: Path) -> None:
+    """Fit the cut of each domain and note what came of it."""
+    found = []
+    for domain in index.domains():
+        with suppress(InputError):  # too few cases: the default stays
+            found.append(tuned := tune(index, domain))
+            index.remember(domain, tuned.cut)
+    noted.write_text(json.dumps([asdict(one) for one in found], indent=2) + "\n")
 
 
 def run_arm(

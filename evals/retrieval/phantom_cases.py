@@ -1,7 +1,7 @@
 """Phantoms on the disk with what is known of them: what is indexed, and what is looked for."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image as PILImage
 
 from overread.evals.benchmarks.generated import drawing_version
+from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.phantoms import sample, write_manifest
 from overread.imaging.phantoms.truth import Split
 from overread.imaging.pseudonym import Pseudonymiser
@@ -18,6 +19,8 @@ from overread.index.embedder import Embedder, Vectors, no_vectors
 from overread.index.records import picture
 
 MANIFEST = "manifest.jsonl"
+MISSING = frozenset({"chest-ct", "fundus", "ultrasound"})
+"""Domains that an archive of another kind of clinic lacks; one of them is much like another that is there."""
 _BATCH = 32
 
 
@@ -62,6 +65,20 @@ def phantom_manifest(split: Split, number: int, seed: int, work: Path) -> Path:
     folder = work / f"{split}-{number}-{seed}-{drawing_version()}"
     manifest = folder / MANIFEST  # written last, so that it stands for the files
     return manifest if manifest.is_file() else write_manifest(sample(split, number, seed), folder)
+
+
+def without_domains(manifest: Path, missing: Collection[str], folder: Path) -> Path:
+    """Write a manifest without the cases of some domains; its paths lead to the old one's files."""
+    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    kept = [
+        {**row, "path": str((manifest.parent / row["path"]).absolute())}
+        for row in rows
+        if row["domain"] not in missing
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "without-domains.jsonl"
+    write_whole(path, "".join(json.dumps(row) + "\n" for row in kept), mode=ORDINARY)
+    return path
 
 
 def read_cases(manifest: Path) -> list[PhantomCase]:

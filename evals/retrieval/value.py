@@ -3,7 +3,8 @@
     python -m overread.evals.retrieval.value --n 600 --cases 1400
     python -m overread.evals.retrieval.value --n 600 --place ~/data/questions
 
-Held-out phantoms are asked (`evals.retrieval.questions`); the index holds phantoms of training patients.
+Held-out phantoms are asked (`evals.retrieval.questions`); the index holds phantoms of training patients,
+and then, for the questions about three domains, none of these: there retrieval can only mislead.
 With `--place`, real questions as `image-questions` has them are asked too, with the images of the
 pack's other splits in the index. The same command goes on after a stop.
 """
@@ -25,7 +26,12 @@ from overread.evals.benchmarks.loading import load
 from overread.evals.benchmarks.registry import spec
 from overread.evals.records import Record
 from overread.evals.retrieval.arms import Arm, Questions, has_retrieved, run_arms, with_index
-from overread.evals.retrieval.phantom_cases import MANIFEST, phantom_manifest
+from overread.evals.retrieval.phantom_cases import (
+    MANIFEST,
+    MISSING,
+    phantom_manifest,
+    without_domains,
+)
 from overread.evals.retrieval.questions import SEED, retrieval_items
 from overread.evals.retrieval.robustness import CASES_SEED
 from overread.evals.statistics.comparison import Comparison, compare, compare_by_slice
@@ -147,7 +153,13 @@ def _gain(told: Comparison) -> str:
 
 
 def on_phantoms(
-    number: int, cases: int, config: Config, work: Path, out: Path, concurrency: int
+    number: int,
+    cases: int,
+    config: Config,
+    work: Path,
+    out: Path,
+    concurrency: int,
+    missing: frozenset[str] = frozenset(),
 ) -> dict[str, Sequence[Record]]:
     """Ask all arms about phantoms.
 
@@ -158,16 +170,20 @@ def on_phantoms(
         work: Where phantoms are kept.
         out: Where runs and the index go.
         concurrency: Questions at the same time.
+        missing: Domains that the index shall lack; then only questions about them are asked.
 
     Raises:
         InputError, PlannerUnavailable: As `with_index` and `run_arm`.
     """
-    ours = with_index(
-        config, [phantom_manifest("train", cases, CASES_SEED, work)], out / "data-phantoms"
-    )
+    manifest = phantom_manifest("train", cases, CASES_SEED, work)
     items = retrieval_items(number, SEED, work)
-    asked = Questions("phantoms that need a case", items, spec("phantoms"))
-    runs = run_arms(ARMS, asked, ours, out / "phantoms", concurrency)
+    name = "phantoms"
+    if missing:
+        name, manifest = "strangers", without_domains(manifest, missing, out)
+        items = [item for item in items if item.slices["domain"] in missing]
+    ours = with_index(config, [manifest], out / f"data-{name}")
+    asked = Questions(name, items, spec("phantoms"))
+    runs = run_arms(ARMS, asked, ours, out / name, concurrency)
     return {name: run.records for name, run in runs.items()}
 
 
@@ -215,7 +231,10 @@ def main() -> int:
         ensure_server(config)
         work = args.work or config.data / "evals" / "retrieval"
         common = (args.cases, config, work, args.out, args.concurrency)
-        sets = {"phantoms": on_phantoms(args.n, *common)}
+        sets = {
+            "phantoms": on_phantoms(args.n, *common),
+            "domain not in the index": on_phantoms(args.n, *common, MISSING),
+        }
         if args.place is not None:
             sets["real images"] = on_real(args.place, *common)
     except OverreadError as error:
