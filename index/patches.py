@@ -74,8 +74,9 @@ def of_transformers(model: Any, outputs: Any) -> Tensor:
     """
     tokens = outputs.last_hidden_state[0]
     vision = getattr(model.vision_model, "vision_model", model.vision_model)
-    if hasattr(model, "visual_projection"):  # CLIP, whose first token is the pooled one
-        return _grid(model.visual_projection(vision.post_layernorm(tokens[1:])))
+    if hasattr(model, "visual_projection"):  # CLIP and its kin, whose first token is the pooled one
+        normed = getattr(vision, "post_layernorm", torch.nn.Identity())(tokens[1:])
+        return _grid(model.visual_projection(normed))
     if hasattr(vision, "head"):  # SigLIP pools by attention: over one token it is that token's
         return _grid(vision.head(tokens[:, None]))
     raise ConfigError(f"the patches of a model {type(model).__name__} are not known")
