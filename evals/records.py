@@ -29,6 +29,8 @@ class Record(BaseModel, frozen=True, extra="forbid"):
         confidence: Of the answer, 0..1; None when the subject gives none.
         abstained: Whether the subject said that it cannot tell.
         evidence: What the answer cites: [{"id": "E2", "tool": "segment", "content": "..."}, ...].
+        calls: What the subject's planner called, where that was asked for, failed calls too:
+            [{"tool": "segment", "arguments": {...}}, ...], in order.
         cluster: Unit of the bootstrap.
         slices: Names and values to cut tables by.
         fingerprint: Of the item.
@@ -53,6 +55,7 @@ class Record(BaseModel, frozen=True, extra="forbid"):
     confidence: float | None = None
     abstained: bool = False
     evidence: tuple[dict[str, Any], ...] = ()
+    calls: tuple[dict[str, Any], ...] = ()
     cluster: str = ""
     slices: dict[str, str] = {}
     fingerprint: str = ""

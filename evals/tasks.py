@@ -152,6 +152,7 @@ class Asking:
             confidence=reply.confidence,
             abstained=reply.abstained,
             evidence=reply.evidence,
+            calls=tuple(reply.detail.get("calls", ())),
             cluster=item.cluster,
             slices=dict(item.slices),
             fingerprint=_fingerprint(item),

@@ -22,7 +22,7 @@ PALETTE: tuple[tuple[int, int, int], ...] = (
 )  # fmt: skip
 """Okabe and Ito's colours, told apart by colour-blind readers too."""
 
-_FILL = 0.28
+_FILL, _HEAT = 0.28, 0.7
 _MIN_OVERLAY = 512
 _INK, _PAPER, _FRAME = (235, 238, 242), (17, 19, 23), (58, 62, 70)
 
@@ -116,6 +116,30 @@ def overlay(
     picture = PIL.Image.fromarray(canvas.round().astype(np.uint8))
     picture = _square_pixels(image, picture)
     return _with_legend(picture, used) if used else picture
+
+
+def heat_overlay(picture: PIL.Image.Image, heat: NDArray[np.float32]) -> PIL.Image.Image:
+    """Lay a heat map over a picture; the colder a place, the more it shows in grey alone.
+
+    Args:
+        picture: RGB.
+        heat: (rows, columns) of the picture, in any unit: its own range is shown.
+
+    Raises:
+        ValueError: The two have different shapes.
+
+    Colours: magma of matplotlib, whose brightness rises with the value.
+    """
+    from matplotlib import colormaps
+
+    if heat.shape != (picture.height, picture.width):
+        raise ValueError(f"the heat has shape {heat.shape}, the picture {picture.size[::-1]}")
+    low, high = float(heat.min()), float(heat.max())
+    share = (heat - low) / (high - low) if high > low else np.zeros_like(heat)
+    colours = 255 * colormaps["magma"](share)[..., :3]
+    weight = (_HEAT * share)[..., None]
+    grey = np.asarray(picture.convert("L").convert("RGB"), np.float32)
+    return PIL.Image.fromarray((grey * (1 - weight) + colours * weight).round().astype(np.uint8))
 
 
 def contact_sheet(

@@ -15,6 +15,7 @@ from PIL import Image as PILImage
 
 from overread.imaging.errors import ConfigError
 from overread.index.embedder import Vectors, identity, no_vectors, safetensors_in, unit
+from overread.index.patches import of_open_clip
 
 _PREFERRED = ("open_clip_model", "open_clip_pytorch_model", "model")
 
@@ -78,6 +79,16 @@ class OpenClipEmbedder:
         with torch.inference_mode():
             tokens = self._tokenizer(texts).to(self._device)
             return unit(self._model.encode_text(tokens).float().cpu().numpy())
+
+    def embed_patches(self, image: PILImage.Image) -> Vectors:
+        """Return vectors of the patches of a square picture, float32 (rows, columns, dim).
+
+        Raises:
+            ConfigError: The tower is of a kind whose patches are not known.
+        """
+        pixels = self.transform(image.convert("RGB"))[None]
+        with torch.inference_mode():
+            return of_open_clip(self._model.visual, pixels.to(self._device)).float().cpu().numpy()
 
 
 def _own_text_tower(config: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Embedders in transformers' format: CLIP, SigLIP and their kin."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image as PILImage
@@ -8,6 +9,7 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
 from overread.imaging.errors import ConfigError
 from overread.index.embedder import Vectors, identity, no_vectors, safetensors_in, unit
+from overread.index.patches import of_transformers
 
 
 class TransformersEmbedder:
@@ -48,10 +50,18 @@ class TransformersEmbedder:
         """Return one unit vector per image, shape (n, dim)."""
         if not images:
             return no_vectors(self.dim)
-        inputs = self._processor([image.convert("RGB") for image in images], return_tensors="pt")
         with torch.inference_mode():
-            features = self._model.get_image_features(**inputs.to(self._device))
-        return unit(_tensor(features).float().cpu().numpy())
+            return unit(_tensor(self._image_features(images)).float().cpu().numpy())
+
+    def embed_patches(self, image: PILImage.Image) -> Vectors:
+        """Return vectors of the patches of a square picture, float32 (rows, columns, dim).
+
+        Raises:
+            ConfigError: The model is of a kind whose patches are not known.
+        """
+        with torch.inference_mode():
+            outputs = self._image_features([image])
+            return of_transformers(self._model, outputs).float().cpu().numpy()
 
     def embed_texts(self, texts: list[str]) -> Vectors:
         """Return one unit vector per text, shape (n, dim)."""
@@ -60,6 +70,10 @@ class TransformersEmbedder:
             if texts
             else no_vectors(self.dim)
         )
+
+    def _image_features(self, images: list[PILImage.Image]) -> Any:
+        inputs = self._processor([image.convert("RGB") for image in images], return_tensors="pt")
+        return self._model.get_image_features(**inputs.to(self._device))
 
     def _text_features(self, texts: list[str]) -> torch.Tensor:
         # SigLIP was trained on padding to the full length and gives other vectors without it;

@@ -2,6 +2,7 @@
 
     python -m overread.training.embedder
     python -m overread.training.embedder --real ../data   # figures on real images as well
+    python -m overread.training.embedder --out runs/embedder --hardness 0.15 --split validation
 
 The image tower stays frozen: its features are computed once. What learns is its projection and
 a small text tower, by contrast between images and what is written about them (InfoNCE).
@@ -27,9 +28,10 @@ from transformers import PreTrainedTokenizerBase
 from overread.index.embedder import BUNDLED
 from overread.training import manifest
 from overread.training.embedder_card import Facts, write_card
-from overread.training.embedder_data import WORDING_WEIGHTS, Case, embed_phantoms
+from overread.training.embedder_data import WORDING_WEIGHTS, Case, embed_packaged, embed_phantoms
 from overread.training.embedder_model import CONTEXT, build, save
 
+_KINDS: dict[str, type] = {"out": Path, "real": Path, "hardness": float}
 _TEMPERATURE, _MAX_SCALE, _NOISE = 0.07, 100.0, 0.05
 
 
@@ -47,6 +49,16 @@ class Options:
     epochs: int = field(default=20, metadata={"help": "passes over the phantoms"})
     batch: int = field(default=128, metadata={"help": "pairs a step"})
     rate: float = field(default=1e-3, metadata={"help": "peak learning rate"})
+    hardness: float | None = field(
+        default=None,
+        metadata={"help": "of DHN-NCE, such as 0.15; InfoNCE without hard negatives if not given"},
+    )
+    packaged: bool = field(
+        default=False, metadata={"help": "learn from the real images inside packages as well"}
+    )
+    split: str = field(
+        default="test", metadata={"help": "whose phantoms the card measures; choose on validation"}
+    )
     seed: int = field(default=1, metadata={"help": "of everything random"})
     threads: int = field(default=1, metadata={"help": "of the processor"})
 
@@ -66,6 +78,44 @@ def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, keys: Sequenc
     target = same / same.sum(1, keepdim=True)
     logits = scale * images @ texts.T
     losses = [-(target * part.log_softmax(1)).sum(1).mean() for part in (logits, logits.T)]
+    return (losses[0] + losses[1]) / 2
+
+
+def hard_negative_loss(
+    images: Tensor, texts: Tensor, scale: Tensor, keys: Sequence[str], beta: float
+) -> Tensor:
+    """Return the decoupled contrastive loss with negatives weighted by how hard they are.
+
+    As `contrastive_loss`, but the right ones are not in the denominator, and a negative counts by
+    exp(beta * its logit), normalised to a mean weight of one over the negatives of its row. Pairs
+    with the same wording are no negatives of each other. A row without negatives counts 0.
+
+    Args:
+        images: Unit vectors, (n, dim).
+        texts: Unit vectors, (n, dim).
+        scale: Factor on the cosines.
+        keys: The wording of each pair.
+        beta: Hardness; 0 weighs all negatives alike.
+
+    Source: DHN-NCE of MedCLIP-SAM (Koleilat et al., arXiv 2403.20253), after Yeh et al., Decoupled
+    contrastive learning (arXiv 2110.06848) and Robinson et al., Contrastive learning with hard
+    negative samples (arXiv 2010.04592). Unlike the published code, what is masked is left out of
+    every sum, and the weights are normalised with the same beta that makes them.
+    """
+    same = torch.tensor([[one == other for other in keys] for one in keys])
+    logits = scale * images @ texts.T
+    losses = []
+    for part in (logits, logits.T):
+        right = (part * same).sum(1) / same.sum(1)
+        wrong = part.masked_fill(same, -torch.inf)
+        count = (~same).sum(1)
+        if not (has := count > 0).any():
+            losses.append(part.sum() * 0)
+            continue
+        hardness = (beta * part).masked_fill(same, -torch.inf)[has]
+        mean = hardness.logsumexp(1, keepdim=True) - count[has].log()[:, None]
+        hard = (wrong[has] + hardness - mean).logsumexp(1)
+        losses.append((hard - right[has]).sum() / len(keys))
     return (losses[0] + losses[1]) / 2
 
 
@@ -129,12 +179,16 @@ def fit(
         seen = seen + _NOISE * spread * torch.randn_like(seen)
         ids = [tokens[i][j] for i, j in zip(chosen, wording, strict=True)]
         padded = tokenizer.pad({"input_ids": ids}, return_tensors="pt")["input_ids"]
-        loss = contrastive_loss(
+        pairs = (
             F.normalize(head(seen), dim=-1),
             encode_text(model.text, padded, tokenizer.sep_token_id),
             model.logit_scale.exp().clamp(max=_MAX_SCALE),
             [cases[i].wordings[j] for i, j in zip(chosen, wording, strict=True)],
         )
+        if options.hardness is None:
+            loss = contrastive_loss(*pairs)
+        else:
+            loss = hard_negative_loss(*pairs, options.hardness)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -151,6 +205,9 @@ def main(options: Options) -> None:
     features, cases = embed_phantoms(
         trunk, transform, "train", options.phantoms, options.seed, options.views
     )
+    if options.packaged:
+        more, real = embed_packaged(trunk, transform, options.seed, options.views)
+        features, cases = torch.cat([features, more]), [*cases, *real]
     fit(model, tokenizer, features, cases, options)
     trained_on = manifest.sampled("train", options.phantoms, options.seed)
     manifest.write(options.out, manifest.lines_of(trained_on))
@@ -163,6 +220,9 @@ def main(options: Options) -> None:
         held_out=options.held_out,
         seed=options.seed,
         real=options.real,
+        split=options.split,
+        packaged=options.packaged,
+        hardness=options.hardness,
     )
     write_card(options.out, trunk, facts)
 
@@ -170,9 +230,12 @@ def main(options: Options) -> None:
 def _parse() -> Options:
     parser = argparse.ArgumentParser(prog="python -m overread.training.embedder")
     for item in fields(Options):
-        kind = Path if item.name in ("out", "real") else type(item.default)
-        help_ = f"{item.metadata['help']} (default: {item.default})"
-        parser.add_argument(f"--{item.name.replace('_', '-')}", type=kind, help=help_)
+        flag, help_ = f"--{item.name.replace('_', '-')}", str(item.metadata["help"])
+        if isinstance(item.default, bool):
+            parser.add_argument(flag, action="store_true", help=help_)
+            continue
+        kind = _KINDS.get(item.name, type(item.default))
+        parser.add_argument(flag, type=kind, help=f"{help_} (default: {item.default})")
     chosen = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
     return Options(**chosen)
 

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -12,6 +14,10 @@ from torch import Tensor, nn
 
 from overread.imaging.phantoms import Phantom, labels_of, manifest_line, sample
 from overread.imaging.phantoms.truth import Split
+from overread.imaging.pseudonym import Pseudonymiser
+from overread.imaging.read import read_studies
+from overread.index.demo import real_rows
+from overread.index.domains import domain_of
 from overread.index.records import caption, picture
 from overread.training.embedder_words import search_words
 from overread.training.phantom_cache import phantom_image
@@ -87,6 +93,38 @@ def embed_phantoms(
 
     features = list(_in_batches(trunk, pixels()))
     return torch.cat(features).reshape(number, views, -1), cases
+
+
+def embed_packaged(
+    trunk: nn.Module, transform: Transform, seed: int, views: int
+) -> tuple[Tensor, list[Case]]:
+    """Run the frozen trunk over the real images that installed packages hold.
+
+    Args:
+        trunk: As `embed_phantoms`.
+        transform: As there.
+        seed: How they are altered.
+        views: As there.
+
+    Returns:
+        As there. What is written about an image is its report where it has one, and its caption.
+    """
+    rng, pixels, cases = np.random.default_rng(seed), list[Tensor](), list[Case]()
+    with TemporaryDirectory() as secret:
+        pseudonymiser = Pseudonymiser(Path(secret) / "secret")
+        for row in real_rows():
+            images = read_studies([Path(row["path"])], pseudonymiser)[0].images
+            image = images[len(images) // 2]
+            modality = str(row.get("modality") or image.modality)
+            part = str(row.get("body_part") or image.body_part or "")
+            labels = tuple(row.get("labels", ()))
+            named = caption(modality, part, labels)
+            texts = (str(row.get("report") or named), *[named] * (len(WORDING_WEIGHTS) - 1))
+            cases.append(Case(domain_of(modality, part), labels, texts[0], texts))
+            view = picture(image)
+            pixels += [transform(view), *(transform(augment(view, rng)) for _ in range(views - 1))]
+    features = list(_in_batches(trunk, iter(pixels)))
+    return torch.cat(features).reshape(len(cases), views, -1), cases
 
 
 def _in_batches(trunk: nn.Module, pixels: Iterator[Tensor]) -> Iterator[Tensor]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,20 +49,36 @@ def phantom_items(
     Raises:
         InputError: The folder cannot be written.
     """
-    folder = work / f"{split}-{seed}-{_version()}"
+
+    def make(folder: Path) -> list[Item]:
+        if readings:
+            return [
+                (_boxes if place % 2 else _report)(phantom, write(phantom, folder))
+                for place, phantom in enumerate(sample(split, number, seed))
+            ]
+        return [
+            item_of(phantom, row, (write(phantom, folder),))
+            for phantom, row in questions(number, seed, split)
+        ]
+
+    return kept_items(work / f"{split}-{seed}-{drawing_version()}", number, make)
+
+
+def kept_items(folder: Path, number: int, make: Callable[[Path], list[Item]]) -> list[Item]:
+    """Return items about phantoms, from the folder's list or, where that is too short, made anew.
+
+    Args:
+        folder: Of their files; its name says what was drawn, by which code.
+        number: How many.
+        make: Writes the files into the folder.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
     kept = folder / "items.jsonl"
     if (items := _read(kept, folder)[:number]) and len(items) == number:
         return items
-    if readings:
-        items = [
-            (_boxes if place % 2 else _report)(phantom, write(phantom, folder))
-            for place, phantom in enumerate(sample(split, number, seed))
-        ]
-    else:
-        items = [
-            _item(phantom, row, write(phantom, folder))
-            for phantom, row in questions(number, seed, split)
-        ]
+    items = make(folder)
     lines = "".join(json.dumps(_to_json(item)) + "\n" for item in items)
     try:
         write_whole(kept, lines, mode=ORDINARY)
@@ -71,7 +87,8 @@ def phantom_items(
     return items
 
 
-def _item(phantom: Phantom, question: Question, file: Path) -> Item:
+def item_of(phantom: Phantom, question: Question, files: tuple[Path, ...]) -> Item:
+    """Return a phantom's question about some files."""
     extra: dict[str, Any] = {
         name: found
         for name in ("target", "quantity", "reference")
@@ -84,13 +101,13 @@ def _item(phantom: Phantom, question: Question, file: Path) -> Item:
     return Item(
         id=f"{phantom.study_id}-{question.content_type}",
         question=question.text,
-        images=(file,),
+        images=files,
         answers=(question.answer,),
         kind=question.answer_type,
         options=question.options,
         cluster=phantom.patient_id,
         slices={
-            **_slices(phantom),
+            **slices_of(phantom),
             "answer_type": question.answer_type,
             "content_type": question.content_type,
         },
@@ -106,7 +123,7 @@ def _report(phantom: Phantom, file: Path) -> Item:
         answers=(report_of(phantom),),
         kind="report",
         cluster=phantom.patient_id,
-        slices={**_slices(phantom), "content_type": "report"},
+        slices={**slices_of(phantom), "content_type": "report"},
     )
 
 
@@ -122,7 +139,7 @@ def _boxes(phantom: Phantom, file: Path) -> Item:
         answers=(),
         kind="boxes",
         cluster=phantom.patient_id,
-        slices={**_slices(phantom), "content_type": "boxes"},
+        slices={**slices_of(phantom), "content_type": "boxes"},
         extra={"boxes": [list(box) for box in boxes], "size": [columns, rows], "target": target},
     )
 
@@ -142,7 +159,8 @@ def report_of(phantom: Phantom) -> str:
     return f"Findings: {phantom.report.findings} Impression: {phantom.report.impression}"
 
 
-def _slices(phantom: Phantom) -> dict[str, str]:
+def slices_of(phantom: Phantom) -> dict[str, str]:
+    """Return what tables of phantoms are cut by."""
     return {
         "age_group": age_group(phantom.age),
         "domain": phantom.domain,
@@ -152,7 +170,7 @@ def _slices(phantom: Phantom) -> dict[str, str]:
     }
 
 
-def _version() -> str:
+def drawing_version() -> str:
     """Return a hash of the code that decides what is drawn and asked."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for file in sorted(Path(phantom_package.__path__[0]).glob("*.py")):

@@ -81,7 +81,7 @@ def make_subject(
         from overread.evals.subjects.agent import AgentSubject
 
         without = head.removeprefix("agent").removeprefix("/no-")
-        subject = AgentSubject(config, _agent_identity(config), without)
+        subject = AgentSubject(config, agent_identity(config), without)
         _serve(config, start)
         return subject
     if head == "bare" and not colon:
@@ -174,7 +174,13 @@ def _profile_identity(config: Config, profile: Profile) -> dict[str, Any]:
     return found
 
 
-def _agent_identity(config: Config) -> dict[str, Any]:
+def agent_identity(config: Config) -> dict[str, Any]:
+    """Return what decides the agent's answers beside its own settings: planner, code and index.
+
+    Raises:
+        ConfigError: The profile or the embedder cannot be used.
+        IndexMismatch: The index was built with another embedder, or is damaged.
+    """
     from overread.agent.resources import Resources
 
     index = Resources(config).index()

@@ -88,3 +88,19 @@ def test_ranges_are_read(text: str | None, ends: tuple[int | None, int | None] |
 def test_ranges_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="--age takes numbers such as 40-60"):
         number_range("--age", text)
+
+
+def test_what_was_found_is_explained(run: Run, manifest: Path, chest: Path, tmp_path: Path) -> None:
+    assert run("index", "build", manifest, "--json").returncode == 0
+    done = run("index", "search", chest, "-k", "2", "--explain", tmp_path / "why")
+    assert done.returncode == 0, done.stderr
+    pictures = sorted((tmp_path / "why").iterdir())
+    assert len(pictures) == 2 and pictures[0].name.startswith("01-ph-chest-xray")
+    with PILImage.open(pictures[0]) as sheet:
+        assert sheet.width > 3 * 384
+    words = run("index", "search", "effusion", "--explain", tmp_path / "why")
+    assert words.returncode == 2 and "needs an image" in words.stderr
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    refused = run("index", "search", chest, "--explain", taken)
+    assert refused.returncode == 2 and "cannot be made" in refused.stderr

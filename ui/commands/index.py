@@ -49,6 +49,10 @@ def search(
     diverse: Annotated[
         bool, typer.Option("--diverse", help="Prefer cases that are unlike each other.")
     ] = False,
+    explain: Annotated[
+        Path | None,
+        typer.Option(help="With an image: folder for a picture of each case, why it was found."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Find the cases that are most like an image, or that fit some words.
@@ -73,6 +77,8 @@ def search(
         date=number_range("--date", date),
     )
     resources, index = open_existing()
+    if explain is not None and not Path(query).is_file():
+        raise InputError("--explain needs an image to look at, not words")
     if Path(query).is_file():
         image = _image(resources, Path(query))
         patient = resources.archive.study(image.ref.study_id).patient_id
@@ -84,6 +90,11 @@ def search(
             hits = index.search(words, count, scope, image, diverse)
         else:
             hits = index.search_image(image, count, scope, diverse)
+        if explain is not None:
+            from overread.ui.commands.index_explain import write_explanations
+
+            written = write_explanations(explain, index, resources, image, hits)
+            err.print(f"{len(written)} pictures are in {explain}", soft_wrap=True)
     else:
         scope = Scope(filters, domain=domain)
         hits = index.search(f"{query} {words}".strip(), count, scope, diverse=diverse)

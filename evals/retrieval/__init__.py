@@ -1,0 +1,1 @@
+"""What retrieval is worth: to the agent, under attack, under corruption."""

@@ -1,0 +1,252 @@
+"""Is retrieval worth it? The agent without it, with the first k, and with domains and adaptive cut.
+
+    python -m overread.evals.retrieval.value --n 600 --cases 1400
+    python -m overread.evals.retrieval.value --n 600 --place ~/data/questions
+
+Held-out phantoms are asked (`evals.retrieval.questions`); the index holds phantoms of training patients,
+and then, for the questions about three domains, none of these: there retrieval can only mislead.
+With `--place`, real questions as `image-questions` has them are asked too, with the images of the
+pack's other splits in the index. The same command goes on after a stop.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from overread.agent.config import Config, load_config
+from overread.agent.serving import ensure_server
+from overread.evals.benchmarks.loading import load
+from overread.evals.benchmarks.registry import spec
+from overread.evals.records import Record
+from overread.evals.retrieval.arms import Arm, Questions, has_retrieved, run_arms, with_index
+from overread.evals.retrieval.phantom_cases import (
+    MANIFEST,
+    MISSING,
+    phantom_manifest,
+    without_domains,
+)
+from overread.evals.retrieval.questions import SEED, retrieval_items
+from overread.evals.retrieval.robustness import CASES_SEED
+from overread.evals.statistics.comparison import Comparison, compare, compare_by_slice
+from overread.evals.statistics.estimates import Estimate, estimate
+from overread.imaging.errors import InputError, OverreadError
+from overread.imaging.files import ORDINARY, write_whole
+
+NONE, FIXED, ADAPTIVE = "none", "fixed", "adaptive"
+ARMS = (
+    Arm(NONE, without="retrieval"),
+    Arm(FIXED, {"selection": "fixed", "route": False}),
+    Arm(ADAPTIVE, {"selection": "adaptive", "route": True}),
+)
+PAIRS = ((FIXED, NONE), (ADAPTIVE, NONE), (ADAPTIVE, FIXED))
+
+Runs = Mapping[str, Sequence[Record]]
+
+
+def real_manifest(place: Path, split: str, folder: Path) -> Path:
+    """Write a manifest of a pack's images whose split and patients are not those that are asked.
+
+    Args:
+        place: With `manifest.jsonl`, whose rows have `image` and `split`.
+        split: That is asked.
+        folder: Where the manifest goes.
+
+    Raises:
+        InputError: There is no such manifest, or no row of another split.
+    """
+    try:
+        rows = [json.loads(line) for line in (place / MANIFEST).read_text("utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{place / MANIFEST} cannot be read: {error}") from error
+    asked = {row.get("patient_id") for row in rows if row.get("split") == split} - {None}
+    left = [row for row in rows if row.get("split") not in (split, None)]
+    kept = [
+        {**row, "image": str(place.absolute() / row["image"])}
+        for row in left
+        if row.get("patient_id") not in asked
+    ]
+    if not kept:
+        raise InputError(f"{place / MANIFEST} names no image of another split than '{split}'")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"real-{MANIFEST}"
+    write_whole(path, "".join(json.dumps(row) + "\n" for row in kept), mode=ORDINARY)
+    return path
+
+
+def changed(before: Sequence[Record], after: Sequence[Record]) -> tuple[float, float]:
+    """Return the shares of items that an arm answers worse, and better, than another.
+
+    Args:
+        before: Records of the one.
+        after: Of the other, on the same items.
+    """
+    scores = {record.item: record.value for record in before}
+    worse = sum(record.value < scores[record.item] for record in after)
+    better = sum(record.value > scores[record.item] for record in after)
+    return worse / len(after), better / len(after)
+
+
+def summary(runs: Runs) -> dict[str, Any]:
+    """Return all figures of a set of questions, JSON-able."""
+    return {
+        "arms": {
+            name: {
+                "accuracy": asdict(estimate(records)),
+                "retrieved": sum(map(has_retrieved, records)) / len(records),
+                "abstained": sum(record.abstained for record in records) / len(records),
+                "worse": changed(runs[NONE], records)[0],
+                "better": changed(runs[NONE], records)[1],
+            }
+            for name, records in runs.items()
+        },
+        "pairs": {
+            f"{first} - {second}": asdict(compare(runs[first], runs[second]))
+            for first, second in PAIRS
+        },
+        "by content": {
+            f"{first} - {second}": {
+                level: asdict(told)
+                for level, told in compare_by_slice(
+                    runs[first], runs[second], "content_type"
+                ).items()
+            }
+            for first, second in PAIRS
+        },
+    }
+
+
+def tables(name: str, runs: Runs) -> list[Table]:
+    """Return accuracy by arm, and the paired differences, in all and by content."""
+    arms = Table(name, "n", "accuracy, 95 %", "retrieved", "abstained", "made worse", "made better")
+    for arm, records in runs.items():
+        worse, better = changed(runs[NONE], records)
+        shares = (
+            sum(map(has_retrieved, records)) / len(records),
+            sum(record.abstained for record in records) / len(records),
+        )
+        told = ["-", "-"] if arm == NONE else [f"{100 * worse:.1f} %", f"{100 * better:.1f} %"]
+        cells = (f"{100 * share:.1f} %" for share in shares)
+        arms.add_row(arm, str(len(records)), _mean(estimate(records)), *cells, *told)
+    pairs = Table("difference", "content", "n", "points, 95 %", "p")
+    for first, second in PAIRS:
+        whole = {"all": compare(runs[first], runs[second])}
+        for level, told in (
+            whole | compare_by_slice(runs[first], runs[second], "content_type")
+        ).items():
+            pairs.add_row(f"{first} - {second}", level, str(told.n), _gain(told), f"{told.p:.3f}")
+    return [arms, pairs]
+
+
+def _mean(found: Estimate) -> str:
+    return f"{100 * found.mean:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})"
+
+
+def _gain(told: Comparison) -> str:
+    return f"{100 * told.difference:+.1f} ({100 * told.low:+.1f} to {100 * told.high:+.1f})"
+
+
+def on_phantoms(
+    number: int,
+    cases: int,
+    config: Config,
+    work: Path,
+    out: Path,
+    concurrency: int,
+    missing: frozenset[str] = frozenset(),
+) -> dict[str, Sequence[Record]]:
+    """Ask all arms about phantoms.
+
+    Args:
+        number: Of questions.
+        cases: Phantoms in the index.
+        config: The user's; its planner is asked.
+        work: Where phantoms are kept.
+        out: Where runs and the index go.
+        concurrency: Questions at the same time.
+        missing: Domains that the index shall lack; then only questions about them are asked.
+
+    Raises:
+        InputError, PlannerUnavailable: As `with_index` and `run_arm`.
+    """
+    manifest = phantom_manifest("train", cases, CASES_SEED, work)
+    items = retrieval_items(number, SEED, work)
+    name = "phantoms"
+    if missing:
+        name, manifest = "strangers", without_domains(manifest, missing, out)
+        items = [item for item in items if item.slices["domain"] in missing]
+    ours = with_index(config, [manifest], out / f"data-{name}")
+    asked = Questions(name, items, spec("phantoms"))
+    runs = run_arms(ARMS, asked, ours, out / name, concurrency)
+    return {name: run.records for name, run in runs.items()}
+
+
+def on_real(
+    place: Path, cases: int, config: Config, work: Path, out: Path, concurrency: int
+) -> dict[str, Sequence[Record]]:
+    """Ask all arms about real images, all there are.
+
+    Args:
+        place: As `load` takes it.
+        cases: As `on_phantoms`.
+        config: As there.
+        work: As there.
+        out: As there.
+        concurrency: As there.
+
+    Raises:
+        InputError, PlannerUnavailable: As there.
+    """
+    found = load("image-questions", place, work=work)
+    manifests = [
+        phantom_manifest("train", cases, CASES_SEED, work),
+        real_manifest(place, found.split, out),
+    ]
+    ours = with_index(config, manifests, out / "data-real")
+    asked = Questions("real images", found.items, found.spec)
+    runs = run_arms(ARMS, asked, ours, out / "real", concurrency)
+    return {name: run.records for name, run in runs.items()}
+
+
+def main() -> int:
+    """Parse the command line, ask, print, and write JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--n", type=int, default=600, help="questions about phantoms")
+    parser.add_argument("--cases", type=int, default=1400, help="phantoms in the index")
+    parser.add_argument("--place", type=Path, default=None, help="pack of real questions")
+    parser.add_argument("--work", type=Path, default=None, help="where phantoms are kept")
+    parser.add_argument("--out", type=Path, default=Path("runs/retrieval-value"))
+    parser.add_argument("--concurrency", type=int, default=16)
+    args = parser.parse_args()
+    try:
+        config = load_config()
+        ensure_server(config)
+        work = args.work or config.data / "evals" / "retrieval"
+        common = (args.cases, config, work, args.out, args.concurrency)
+        sets = {
+            "phantoms": on_phantoms(args.n, *common),
+            "domain not in the index": on_phantoms(args.n, *common, MISSING),
+        }
+        if args.place is not None:
+            sets["real images"] = on_real(args.place, *common)
+    except OverreadError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    told = {name: summary(runs) for name, runs in sets.items()}
+    write_whole(args.out / "summary.json", json.dumps(told, indent=2) + "\n", mode=ORDINARY)
+    for name, runs in sets.items():
+        for table in tables(name, runs):
+            Console().print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
