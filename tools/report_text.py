@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from overread.imaging.study import Image
 from overread.imaging.vocabulary import DOMAINS
 from overread.tools.base import Evidence
 from overread.tools.phrases import number
@@ -122,6 +123,31 @@ def by_region(sentences: Sequence[Sentence]) -> dict[str, list[Sentence]]:
     known = {target for targets in _REGIONS.values() for target in targets}
     other = [sentence for sentence in sentences if sentence.target not in known]
     return grouped | ({"Other": other} if other else {})
+
+
+def technique(evidence: Sequence[Evidence], picture: Image) -> Sentence:
+    """Return how an image was made, as far as its file says."""
+    what = (
+        f"{picture.modality} of the {picture.body_part}"
+        if picture.body_part
+        else (f"{picture.modality} image")
+    )
+    view = f", {picture.view} view" if picture.view else ""
+    rows, columns = picture.shape
+    scale = (
+        f"{number(picture.spacing_mm[0])} x {number(picture.spacing_mm[1])} mm per pixel"
+        if picture.spacing_mm
+        else "pixel size unknown, so sizes are not in mm"
+    )
+    ids = tuple(e.id for e in evidence if e.tool == "intake" and e.image == str(picture.ref))
+    return Sentence(f"{what}{view}, {rows} x {columns} pixels, {scale}.", ids[:1])
+
+
+def domain_of(sentences: Sequence[Sentence]) -> str | None:
+    """Return the domain that has most of the targets spoken of."""
+    targets = {sentence.target for sentence in sentences}
+    best = max(DOMAINS, key=lambda name: len(targets & {*DOMAINS[name][0], *DOMAINS[name][1]}))
+    return best if targets & {*DOMAINS[best][0], *DOMAINS[best][1]} else None
 
 
 def _sentence(entry: Evidence) -> Sentence | None:
