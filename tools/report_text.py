@@ -178,16 +178,18 @@ def _segmented(entry: Evidence, target: str) -> Sentence:
         parts.append(f"area {number(float(values['area_mm2'] or 0))} mm2")
     elif values.get("area_percent") is not None:
         parts.append(f"area {number(float(values['area_percent'] or 0))} % of the picture")
-    regions = int(values.get("regions") or 1)
-    parts.append(f"{regions} regions" if regions > 1 else "one region")
+    if values.get("regions"):
+        regions = int(values["regions"] or 1)
+        parts.append(f"{regions} regions" if regions > 1 else "one region")
     if values.get("patient_side"):
         parts.append(f"patient {values['patient_side']}")
-    else:
+    elif values.get("picture_position"):
         parts.append(f"{values['picture_position']} of the picture")
     if values.get("place"):
         parts.append(str(values["place"]))
     abnormal = any(target in names for _, names in DOMAINS.values())
-    return Sentence(f"{_capital(target)}: {', '.join(parts)}.", (entry.id,), target, abnormal)
+    told = ", ".join(parts) or "found"  # a tool of another's may tell no more
+    return Sentence(f"{_capital(target)}: {told}.", (entry.id,), target, abnormal)
 
 
 def _measurements(evidence: Sequence[Evidence], image: str) -> dict[tuple[object, ...], Evidence]:
