@@ -51,7 +51,10 @@ class AgentConfig(BaseModel, extra="forbid"):
     max_question_chars: int = Field(default=4000, ge=1)
     max_images: int = Field(default=4, ge=1, le=32)
     tools: list[str] | None = Field(
-        default=None, description="Names of the tools in play; all by default."
+        default=None, description="Names of the tools in play; the profile's own by default."
+    )
+    classifier: str | None = Field(
+        default=None, description="Folder of a transformers image classifier, for `classify`."
     )
     verify: bool = Field(default=True, description="Hold answers against their evidence.")
 

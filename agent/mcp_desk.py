@@ -220,6 +220,8 @@ class Desk:
             artifacts=self._resources.artifacts,
             segmenter=self._resources.segmenter,
             index=self._resources.index,
+            embedder=self._resources.embedder,
+            classifier=self._resources.classifier,
             evidence=tuple(case.ledger),
             exclude_same_patient=self._config.index.exclude_same_patient,
         )

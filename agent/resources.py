@@ -11,7 +11,9 @@ from overread.imaging.pseudonym import Pseudonymiser
 from overread.tools.artifacts import ArtifactStore
 
 if TYPE_CHECKING:
+    from overread.index.embedder import Embedder
     from overread.index.store import CaseIndex
+    from overread.tools.classifier import Classifier
     from overread.tools.segmenter import Segmenter
 
 T = TypeVar("T")
@@ -67,6 +69,30 @@ class Resources:
 
         return once("segmenter", bundled_segmenter)
 
+    def embedder(self) -> "Embedder":
+        """Return the embedder.
+
+        Raises:
+            ConfigError: It cannot be used.
+        """
+        from overread.index.embedder import load_embedder
+
+        spec = self._config.index.embedder
+        return once(("embedder", spec), lambda: load_embedder(spec))
+
+    def classifier(self) -> "Classifier | None":
+        """Return the image classifier, or None when none is configured.
+
+        Raises:
+            ConfigError: It cannot be used.
+        """
+        from overread.tools.classifier import load_classifier
+
+        folder = self._config.agent.classifier
+        if folder is None:
+            return None
+        return once(("classifier", folder), lambda: load_classifier(Path(folder).expanduser()))
+
     def index(self) -> "CaseIndex | None":
         """Return the index, or None when none was built.
 
@@ -74,11 +100,10 @@ class Resources:
             IndexMismatch: It was built with another embedder, or is damaged.
             ConfigError: The embedder or the Chroma server cannot be used.
         """
-        from overread.index.embedder import load_embedder
         from overread.index.store import CaseIndex, has_index
 
         place, spec = self.index_place, self._config.index.embedder
         if not has_index(place):
             return None
-        embedder = once(("embedder", spec), lambda: load_embedder(spec))
+        embedder = self.embedder()
         return once(("index", str(place), spec), lambda: CaseIndex.open(place, embedder))

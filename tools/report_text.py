@@ -210,7 +210,8 @@ def _what(entry: Evidence) -> str:
 
 
 def _value(entry: Evidence) -> str:
-    return number(float(entry.values["value"] or 0))
+    told, error = number(float(entry.values["value"] or 0)), entry.values.get("error")
+    return told if error is None else f"{told} ± {float(error):g}"
 
 
 def _capital(text: str) -> str:

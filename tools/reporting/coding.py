@@ -71,5 +71,5 @@ def category(name: str) -> Code:
 
 
 def unit(name: str) -> Code:
-    """Return the UCUM code of a unit as tools write it."""
-    return _UNITS.get(name) or Code(name[:16] or "1", "UCUM", name or "no units")
+    """Return the UCUM code of a unit as tools write it; one of our own for what UCUM lacks."""
+    return _UNITS.get(name) or Code(name.replace(" ", "_")[:16], SCHEME, name[:64])

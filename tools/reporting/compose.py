@@ -73,12 +73,17 @@ def _statement(sentence: Sentence) -> Statement:
 def _comparison(
     evidence: Sequence[Evidence], image: str, others: Sequence[ImageRef]
 ) -> tuple[Statement, ...]:
+    compared = tuple(
+        Statement(text=str(entry.values["summary"]), evidence=(entry.id,))
+        for entry in evidence
+        if entry.tool == "compare" and entry.image == image
+    )
     if not others:
-        return (Statement(text="None available.", origin="record"),)
+        return compared or (Statement(text="None available.", origin="record"),)
     names = [str(other) for other in others]
     told = report_text.comparison(evidence, image, names)
     listed = Statement(text=f"With {', '.join(names)}.", origin="record")
-    return (listed, *map(_statement, told))
+    return (listed, *map(_statement, told), *compared)
 
 
 def _regions(template: Template, sentences: Sequence[Sentence]) -> tuple[Region, ...]:
