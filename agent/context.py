@@ -68,7 +68,7 @@ class Surroundings:
             write=write,
             exclude_same_patient=self.config.index.exclude_same_patient,
         )
-        names = self.config.agent.tools
+        names: Sequence[str] | None = self.config.agent.tools
         if names is None:
             names = self.planner.profile.tools
         if self._has_imported:

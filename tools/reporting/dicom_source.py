@@ -108,6 +108,8 @@ def source_image(archive: Archive, ref: ImageRef) -> SourceImage:
         data.PatientPosition = ""
     told = study.header.get("series", ())
     facts: dict[str, Any] = next((item for item in told if item["id"] == ref.series), {})
+    if (burned_in := facts.get("burned_in_annotation")) in ("YES", "NO"):
+        data.BurnedInAnnotation = burned_in
     thickness = facts.get("SliceThickness") or series.slice_spacing_mm
     _geometry(data, image, image.plane or _from_affine(series, number - 1, ref), thickness)
     _pixels(data, image)
