@@ -11,6 +11,7 @@ setup:
 
 test: setup  ## Every check, then every test, the slow ones too.
 	@scripts/setup_browser.sh
+	@scripts/setup_readers.sh
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest -ra
 

@@ -17,8 +17,10 @@ from overread.agent.intake import check_question, register
 from overread.agent.planner import Planner
 from overread.agent.profiles import Profile, load_profile
 from overread.agent.prompts import direct_messages
+from overread.agent.reports import Reports
 from overread.agent.resources import Resources
 from overread.agent.sessions import check_session_id, new_session_id, open_sessions
+from overread.agent.signing import ReportDesk
 from overread.agent.state import Clock, ImageSource
 from overread.agent.threads import in_thread
 from overread.imaging.errors import PlannerUnavailable
@@ -60,10 +62,11 @@ class Assistant:
         self._thread.start()
         self._stack = AsyncExitStack()
         try:
-            self._engine, self._around = self._wait(self._open())
+            self._engine, self._around, desk = self._wait(self._open())
         except BaseException:
             self._stop()
             raise
+        self.reports = Reports(desk, self.resources, self._wait)
 
     @classmethod
     def from_config(cls, config: Config | None = None) -> Self:
@@ -208,12 +211,14 @@ class Assistant:
         """Close."""
         self.close()
 
-    async def _open(self) -> tuple[Engine, Surroundings]:
+    async def _open(self) -> tuple[Engine, Surroundings, ReportDesk]:
         planner = Planner(self.config.planner, self.profile)
         self._stack.push_async_callback(planner.close)
         saver = await self._stack.enter_async_context(open_sessions(self.resources.data))
         around = Surroundings(self.config, planner, self.resources, self._build)
-        return Engine(around, saver), around
+        engine = Engine(around, saver)
+        archive, data = self.resources.archive, self.resources.data
+        return engine, around, ReportDesk(archive, data, saver, engine.recall)
 
     async def _close(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}

@@ -7,6 +7,7 @@ from contextlib import suppress
 from types import FrameType
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from overread.agent.assistant import Assistant
 from overread.agent.chat_api import create_app, tidy
@@ -17,7 +18,7 @@ _BACKLOG = 1024
 _GRACE_S = 5
 
 
-def listen(api: ApiConfig) -> socket.socket:
+def listen(api: ApiConfig, option: str = "--agent-port (api.port)") -> socket.socket:
     """Return a socket that listens; clients that come before `serve_chat` wait for it.
 
     Raises:
@@ -33,7 +34,7 @@ def listen(api: ApiConfig) -> socket.socket:
         opened.close()
         raise ConfigError(
             f"port {api.port} on {api.host} cannot be used ({error.strerror}); choose another "
-            "with --agent-port (api.port)"
+            f"with {option}"
         ) from error
     return opened
 
@@ -48,6 +49,11 @@ def serve_chat(
     """
     app = create_app(assistant)
     tidy(assistant)
+    run_until_signal(app, listening, on_ready)
+
+
+def run_until_signal(app: ASGIApp, listening: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Serve an application until SIGINT or SIGTERM; requests on their way get some seconds."""
     server = uvicorn.Server(
         uvicorn.Config(
             app,

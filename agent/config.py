@@ -51,7 +51,10 @@ class AgentConfig(BaseModel, extra="forbid"):
     max_question_chars: int = Field(default=4000, ge=1)
     max_images: int = Field(default=4, ge=1, le=32)
     tools: list[str] | None = Field(
-        default=None, description="Names of the tools in play; all by default."
+        default=None, description="Names of the tools in play; the profile's own by default."
+    )
+    classifier: str | None = Field(
+        default=None, description="Folder of a transformers image classifier, for `classify`."
     )
     verify: bool = Field(default=True, description="Hold answers against their evidence.")
 
@@ -102,6 +105,22 @@ class ApiConfig(BaseModel, extra="forbid"):
     max_waiting: int = Field(default=256, ge=0, description="Requests that wait for their turn.")
 
 
+class McpConfig(BaseModel, extra="forbid"):
+    """The tools over the Model Context Protocol (`overread serve --mcp`)."""
+
+    folders: list[Path] = Field(
+        default_factory=list, description="Folders from which clients may open images."
+    )
+    api_key: str | None = Field(
+        default=None, min_length=1, description="Asked of HTTP clients; never logged."
+    )
+    max_upload_mb: int = Field(default=64, ge=1, description="Largest image sent as content.")
+    max_artifact_mb: int = Field(default=16, ge=1, description="Largest file sent back.")
+    max_sessions: int = Field(
+        default=64, ge=1, description="Sessions remembered; the oldest are dropped."
+    )
+
+
 class Config(BaseSettings):
     """Everything a user can set. Nested names join with two underscores in the environment."""
 
@@ -117,6 +136,7 @@ class Config(BaseSettings):
     agent: AgentConfig = AgentConfig()
     index: IndexConfig = IndexConfig()
     api: ApiConfig = ApiConfig()
+    mcp: McpConfig = McpConfig()
 
     @classmethod
     def settings_customise_sources(

@@ -62,11 +62,15 @@ class Surroundings:
             artifacts=self.resources.artifacts,
             segmenter=self.resources.segmenter,
             index=self.resources.index,
+            embedder=self.resources.embedder,
+            classifier=self.resources.classifier,
             evidence=tuple(Evidence.model_validate(item) for item in state["evidence"]),
             write=write,
             exclude_same_patient=self.config.index.exclude_same_patient,
         )
-        names = self.config.agent.tools
+        names: Sequence[str] | None = self.config.agent.tools
+        if names is None:
+            names = self.planner.profile.tools
         if self._has_imported:
             return self._build(context, names)
         built = await in_thread(lambda: self._build(context, names))

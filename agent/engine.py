@@ -18,6 +18,7 @@ from overread.agent.sessions import forget, only_user
 from overread.agent.state import Clock, ImageSource, Run, State
 from overread.agent.threads import in_thread
 from overread.imaging.errors import InputError, UnknownReference
+from overread.imaging.study import ImageRef
 from overread.tools.base import Evidence
 from overread.tools.fence import clean
 
@@ -96,6 +97,18 @@ class Engine:
             async with aclosing(self._run(session, command, Run(), before, resumed=True)) as events:
                 async for event in events:
                     yield event
+
+    async def recall(self, session: str) -> tuple[list[Evidence], list[ImageRef]]:
+        """Return the evidence and the images of a session.
+
+        Raises:
+            UnknownReference: There is no such session.
+        """
+        values = (await self._graph.aget_state(self._config(session))).values
+        if not values.get("images"):
+            raise UnknownReference(f"there is no session '{session}' with images")
+        evidence = [Evidence.model_validate(item) for item in values["evidence"]]
+        return evidence, [ImageRef.parse(text) for text in values["images"]]
 
     async def forget(self, session: str) -> None:
         """Delete what is remembered of a session.

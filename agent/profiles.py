@@ -44,6 +44,8 @@ class Profile(BaseModel, frozen=True, extra="forbid"):
         system: The system prompt; `{tools}` stands for the list of tools.
         writing: The system prompt where a tool lets the planner describe an image.
         demos: Worked examples, shown before every question.
+        tools: Names of the tools it is offered; all that are installed if None. `agent.tools` of
+            the configuration takes its place.
         prompts: Path of a file of prompts (`overread train prompts`), relative to the profile's own;
             what it says takes the place of `system`, `writing` and `demos`.
     """
@@ -71,6 +73,7 @@ class Profile(BaseModel, frozen=True, extra="forbid"):
     system: str = Field(min_length=1)
     writing: str = Field(default=DIRECT_SYSTEM, min_length=1)
     demos: tuple[Demo, ...] = ()
+    tools: tuple[str, ...] | None = None
     prompts: Path | None = None
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from overread.tools.artifacts import ArtifactStore
 if TYPE_CHECKING:
     from overread.index.embedder import Embedder
     from overread.index.store import CaseIndex
+    from overread.tools.classifier import Classifier
     from overread.tools.segmenter import Segmenter
 
 T = TypeVar("T")
@@ -68,6 +69,27 @@ class Resources:
         from overread.tools.bundled_segmenter import bundled_segmenter
 
         return once("segmenter", bundled_segmenter)
+
+    def embedder(self) -> "Embedder":
+        """Return the embedder.
+
+        Raises:
+            ConfigError: It cannot be used.
+        """
+        return embedder(self._config.index.embedder)
+
+    def classifier(self) -> "Classifier | None":
+        """Return the image classifier, or None when none is configured.
+
+        Raises:
+            ConfigError: It cannot be used.
+        """
+        from overread.tools.classifier import load_classifier
+
+        folder = self._config.agent.classifier
+        if folder is None:
+            return None
+        return once(("classifier", folder), lambda: load_classifier(Path(folder).expanduser()))
 
     def index(self) -> "CaseIndex | None":
         """Return the index, or None when none was built.

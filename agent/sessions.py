@@ -84,9 +84,15 @@ def only_user(data: Path, session: str) -> Iterator[None]:
         yield
 
 
+def report_thread(session: str) -> str:
+    """Return the thread of a session's report; a slash is in no session's id."""
+    return f"{session}/report"
+
+
 async def forget(saver: BaseCheckpointSaver[str], data: Path, session: str) -> None:
-    """Delete the checkpoints of a session and its lock; call it while holding the session."""
+    """Delete a session, its report and its lock; call it while holding the session."""
     await saver.adelete_thread(session)
+    await saver.adelete_thread(report_thread(session))
     (data / "locks" / f"{session}.lock").unlink(missing_ok=True)
 
 

@@ -5,17 +5,18 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, cast
 
 import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from overread.imaging.errors import InputError, UnknownReference
 from overread.imaging.files import open_whole, write_whole
-from overread.imaging.study import Image, ImageRef, Pixels, Series, Study
+from overread.imaging.study import Image, ImageRef, Pixels, Plane, Series, Study
 
 CACHE_BYTES = 256 * 1024**2
 """Decoded pixels kept in memory."""
@@ -42,6 +43,17 @@ class StudyRecord:
     sex: str | None
     refs: tuple[ImageRef, ...]
     header: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesRecord:
+    """What the archive knows of a series without opening its pixels; fields as in `Series`."""
+
+    id: str
+    modality: str
+    slice_spacing_mm: float | None
+    affine: NDArray[np.float64] | None
+    refs: tuple[ImageRef, ...]
 
 
 class Archive:
@@ -148,6 +160,25 @@ class Archive:
             header=record["header"],
         )
 
+    def series(self, ref: ImageRef) -> SeriesRecord:
+        """Return what is known of the series that an image belongs to.
+
+        Raises:
+            UnknownReference: No such image.
+        """
+        for item in self._read(ref.study_id)["series"]:
+            refs = tuple(ImageRef.parse(image["ref"]) for image in item["images"])
+            if item["id"] == ref.series and ref in refs:
+                affine = item["affine"]
+                return SeriesRecord(
+                    id=item["id"],
+                    modality=item["modality"],
+                    slice_spacing_mm=item["slice_spacing_mm"],
+                    affine=None if affine is None else np.array(affine, np.float64),
+                    refs=refs,
+                )
+        raise UnknownReference(f"'{ref}' is not in the archive; add its study first.")
+
     def studies(self) -> list[StudyRecord]:
         """Return all studies, by id."""
         return [self.study(path.stem) for path in sorted(self._studies.glob("*.json"))]
@@ -184,6 +215,7 @@ class Archive:
             inverted=item["inverted"],
             body_part=item["body_part"],
             view=item["view"],
+            plane=_plane(item.get("plane")),  # records of earlier versions have none
         )
 
     def _store(self, pixels: Pixels) -> str:
@@ -232,6 +264,16 @@ def _pair(values: list[float] | None) -> tuple[float, float] | None:
     return None if values is None else (values[0], values[1])
 
 
+def _plane(stored: dict[str, Any] | None) -> Plane | None:
+    if stored is None:
+        return None
+    position, row, column = (
+        (float(x), float(y), float(z))
+        for x, y, z in (stored[key] for key in ("position", "row", "column"))
+    )
+    return Plane(position, row, column, stored["frame"])
+
+
 def _to_json(study: Study, hashes: dict[ImageRef, str]) -> dict[str, Any]:
     return {
         "id": study.id,
@@ -257,6 +299,7 @@ def _to_json(study: Study, hashes: dict[ImageRef, str]) -> dict[str, Any]:
                         "inverted": image.inverted,
                         "body_part": image.body_part,
                         "view": image.view,
+                        "plane": None if image.plane is None else asdict(image.plane),
                     }
                     for image in series.images
                 ],

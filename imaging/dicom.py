@@ -90,6 +90,9 @@ def load_images(entry: Entry, pseudonymiser: Pseudonymiser) -> list[Located]:
         digest = hashlib.sha256(data).hexdigest()
         instance = pseudonymiser.instance(f"{text(dataset, 'SOPInstanceUID')}\0{digest}")
         direction = dicom_geometry.normal(dataset)
+        # Without a frame of reference of its own, a series is comparable with itself alone.
+        frame_uid = text(dataset, "FrameOfReferenceUID") or text(dataset, "SeriesInstanceUID")
+        reference = pseudonymiser.uid(frame_uid)
         boxes = dicom_geometry.regions(dataset) if entry.facts["margins_blanked"] else []
         found = []
         for frame, pixels in enumerate(dicom_pixels.frames(dataset)):
@@ -105,6 +108,7 @@ def load_images(entry: Entry, pseudonymiser: Pseudonymiser) -> list[Located]:
                 inverted=pixels.ndim == 2 and dicom_pixels.is_inverted(dataset),
                 body_part=entry.body_part,
                 view=entry.view,
+                plane=dicom_geometry.placed(dataset, frame, reference),
             )
             found.append(Located(image, dicom_geometry.position(dataset, frame, direction)))
         if len(found) != count:

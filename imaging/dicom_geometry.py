@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from overread.imaging.dicom_values import as_numbers, functional, items, numbers, value
-from overread.imaging.study import Pixels, Spacing
+from overread.imaging.study import Pixels, Plane, Spacing
 
 Box = tuple[int, int, int, int]
 
@@ -59,6 +59,30 @@ def position(dataset: Dataset, frame: int, direction: NDArray[np.float64] | None
     """Return how far along `direction` a frame lies, in mm; None without geometry."""
     origin = _of_frame(dataset, frame, "PlanePositionSequence", "ImagePositionPatient", count=3)
     return None if direction is None or origin is None else float(np.dot(direction, origin))
+
+
+def placed(dataset: Dataset, frame: int, frame_of_reference: str) -> Plane | None:
+    """Return where a frame lies in the patient; None unless position and axes are sound.
+
+    Args:
+        dataset: Of one file.
+        frame: From 0.
+        frame_of_reference: Pseudonym of the frame of reference.
+    """
+    origin = _of_frame(dataset, frame, "PlanePositionSequence", "ImagePositionPatient", count=3)
+    axes = _of_frame(dataset, frame, "PlaneOrientationSequence", "ImageOrientationPatient", count=6)
+    if origin is None or axes is None or not np.isfinite([*origin, *axes]).all():
+        return None
+    row, column = np.array(axes[:3]), np.array(axes[3:])
+    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    if not np.allclose(lengths, 1.0, atol=1e-3) or abs(float(row @ column)) > 1e-3:
+        return None
+    return Plane(
+        (origin[0], origin[1], origin[2]),
+        (axes[0], axes[1], axes[2]),
+        (axes[3], axes[4], axes[5]),
+        frame_of_reference,
+    )
 
 
 def plane(direction: NDArray[np.float64] | None) -> str | None:

@@ -51,6 +51,24 @@ class ImageRef:
         return cls(parts[0], parts[1], parts[2], int(parts[3]) if len(parts) == 4 else None)
 
 
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """Where a slice lies in the patient, in DICOM's coordinates (left, posterior, superior).
+
+    Attributes:
+        position: Centre of the first pixel, in mm.
+        row, column: Unit vectors along which columns and rows count up.
+        frame: Pseudonym of the frame of reference; planes of one frame are comparable.
+
+    Source: DICOM PS3.3, C.7.6.2.1.1.
+    """
+
+    position: tuple[float, float, float]
+    row: tuple[float, float, float]
+    column: tuple[float, float, float]
+    frame: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
     """One 2-D image (a radiograph, a slice, a frame) with what is known of its geometry.
@@ -65,6 +83,7 @@ class Image:
         inverted: True when low values are to be shown white (MONOCHROME1).
         body_part: Lower-case words ("chest", "brain"); None when unknown.
         view: View position ("PA", "AP", "axial"); None when unknown.
+        plane: Where a slice of a DICOM file lies; None when unknown.
     """
 
     ref: ImageRef
@@ -75,6 +94,7 @@ class Image:
     inverted: bool = False
     body_part: str | None = None
     view: str | None = None
+    plane: Plane | None = None
 
     @property
     def is_colour(self) -> bool:

@@ -11,8 +11,10 @@ from overread.imaging.errors import UnknownReference
 from overread.imaging.study import Image, ImageRef
 
 if TYPE_CHECKING:
+    from overread.index.embedder import Embedder
     from overread.index.store import CaseIndex
     from overread.tools.artifacts import ArtifactStore
+    from overread.tools.classifier import Classifier
     from overread.tools.segmenter import Segmenter
 
 Value = float | int | str | bool | None
@@ -85,6 +87,7 @@ class ToolContext:
         archive: Where the pixels are.
         artifacts: Where files go.
         segmenter, index: Loaded on first use; `index` returns None when none is built.
+        embedder: Loaded on first use. classifier: The same; returns None when none is set.
         evidence: So far, oldest first.
         write: Ask the planner VLM for text about an image (image reference or None, instruction).
         exclude_same_patient: Whether retrieval drops the queried patient's own studies.
@@ -95,6 +98,8 @@ class ToolContext:
     artifacts: "ArtifactStore"
     segmenter: "Callable[[], Segmenter]"
     index: "Callable[[], CaseIndex | None]"
+    embedder: "Callable[[], Embedder] | None" = None
+    classifier: "Callable[[], Classifier | None]" = lambda: None
     evidence: tuple[Evidence, ...] = ()
     write: Callable[[ImageRef | None, str], str] | None = None
     exclude_same_patient: bool = True

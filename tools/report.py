@@ -5,7 +5,6 @@ from pydantic import BaseModel
 
 from overread.imaging.errors import InputError, OverreadError
 from overread.imaging.study import Image
-from overread.imaging.vocabulary import DOMAINS
 from overread.tools import phrases, report_text
 from overread.tools.base import Evidence, ToolContext, ToolResult
 from overread.tools.border import make_tool
@@ -74,9 +73,9 @@ def _markdown(
     sentences: list[Sentence],
     impression: list[Sentence],
 ) -> str:
-    domain = _domain(sentences)
+    domain = report_text.domain_of(sentences)
     lines = ["# Draft report", "", report_text.BANNER, "", f"Image `{picture.ref}`", ""]
-    lines += ["## Technique", "", str(_technique(context.evidence, picture)), ""]
+    lines += ["## Technique", "", str(report_text.technique(context.evidence, picture)), ""]
     lines += ["## Comparison", "", *_comparison(context, picture), ""]
     lines += ["## Findings", ""]
     for region, own in report_text.by_region(sentences).items():
@@ -87,24 +86,6 @@ def _markdown(
     lines += [f"{n}. {sentence}" for n, sentence in enumerate(impression, start=1)]
     lines += ["", *_similar(context.evidence, picture), *_own_reading(context, picture)]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _technique(evidence: tuple[Evidence, ...], picture: Image) -> Sentence:
-    what = (
-        f"{picture.modality} of the {picture.body_part}"
-        if picture.body_part
-        else (f"{picture.modality} image")
-    )
-    view = f", {picture.view} view" if picture.view else ""
-    rows, columns = picture.shape
-    scale = (
-        f"{phrases.number(picture.spacing_mm[0])} x {phrases.number(picture.spacing_mm[1])} mm "
-        "per pixel"
-        if picture.spacing_mm
-        else "pixel size unknown, so sizes are not in mm"
-    )
-    ids = tuple(e.id for e in evidence if e.tool == "intake" and e.image == str(picture.ref))
-    return Sentence(f"{what}{view}, {rows} x {columns} pixels, {scale}.", ids[:1])
 
 
 def _comparison(context: ToolContext, picture: Image) -> list[str]:
@@ -150,10 +131,3 @@ def _own_reading(context: ToolContext, picture: Image) -> list[str]:
         "",
         f"> {words or '(empty)'}",
     ]
-
-
-def _domain(sentences: list[Sentence]) -> str | None:
-    """Return the domain that has most of the targets spoken of."""
-    targets = {sentence.target for sentence in sentences}
-    best = max(DOMAINS, key=lambda name: len(targets & {*DOMAINS[name][0], *DOMAINS[name][1]}))
-    return best if targets & {*DOMAINS[best][0], *DOMAINS[best][1]} else None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from overread.imaging.study import Image
 from overread.imaging.vocabulary import DOMAINS
 from overread.tools.base import Evidence
 from overread.tools.phrases import number
@@ -124,6 +125,31 @@ def by_region(sentences: Sequence[Sentence]) -> dict[str, list[Sentence]]:
     return grouped | ({"Other": other} if other else {})
 
 
+def technique(evidence: Sequence[Evidence], picture: Image) -> Sentence:
+    """Return how an image was made, as far as its file says."""
+    what = (
+        f"{picture.modality} of the {picture.body_part}"
+        if picture.body_part
+        else (f"{picture.modality} image")
+    )
+    view = f", {picture.view} view" if picture.view else ""
+    rows, columns = picture.shape
+    scale = (
+        f"{number(picture.spacing_mm[0])} x {number(picture.spacing_mm[1])} mm per pixel"
+        if picture.spacing_mm
+        else "pixel size unknown, so sizes are not in mm"
+    )
+    ids = tuple(e.id for e in evidence if e.tool == "intake" and e.image == str(picture.ref))
+    return Sentence(f"{what}{view}, {rows} x {columns} pixels, {scale}.", ids[:1])
+
+
+def domain_of(sentences: Sequence[Sentence]) -> str | None:
+    """Return the domain that has most of the targets spoken of."""
+    targets = {sentence.target for sentence in sentences}
+    best = max(DOMAINS, key=lambda name: len(targets & {*DOMAINS[name][0], *DOMAINS[name][1]}))
+    return best if targets & {*DOMAINS[best][0], *DOMAINS[best][1]} else None
+
+
 def _sentence(entry: Evidence) -> Sentence | None:
     values = entry.values
     if "found" in values:
@@ -152,16 +178,18 @@ def _segmented(entry: Evidence, target: str) -> Sentence:
         parts.append(f"area {number(float(values['area_mm2'] or 0))} mm2")
     elif values.get("area_percent") is not None:
         parts.append(f"area {number(float(values['area_percent'] or 0))} % of the picture")
-    regions = int(values.get("regions") or 1)
-    parts.append(f"{regions} regions" if regions > 1 else "one region")
+    if values.get("regions"):
+        regions = int(values["regions"] or 1)
+        parts.append(f"{regions} regions" if regions > 1 else "one region")
     if values.get("patient_side"):
         parts.append(f"patient {values['patient_side']}")
-    else:
+    elif values.get("picture_position"):
         parts.append(f"{values['picture_position']} of the picture")
     if values.get("place"):
         parts.append(str(values["place"]))
     abnormal = any(target in names for _, names in DOMAINS.values())
-    return Sentence(f"{_capital(target)}: {', '.join(parts)}.", (entry.id,), target, abnormal)
+    told = ", ".join(parts) or "found"  # a tool of another's may tell no more
+    return Sentence(f"{_capital(target)}: {told}.", (entry.id,), target, abnormal)
 
 
 def _measurements(evidence: Sequence[Evidence], image: str) -> dict[tuple[object, ...], Evidence]:
@@ -182,7 +210,8 @@ def _what(entry: Evidence) -> str:
 
 
 def _value(entry: Evidence) -> str:
-    return number(float(entry.values["value"] or 0))
+    told, error = number(float(entry.values["value"] or 0)), entry.values.get("error")
+    return told if error is None else f"{told} ± {float(error):g}"
 
 
 def _capital(text: str) -> str:

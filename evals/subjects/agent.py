@@ -105,7 +105,9 @@ def ablated(config: Config, without: str) -> Config:
         InputError: There is no such part.
     """
     agent: dict[str, Any] = {}
-    names = config.agent.tools if config.agent.tools is not None else tool_names()
+    names = config.agent.tools
+    if names is None:
+        names = list(load_profile(config.planner.profile).tools or tool_names())
     if without == "tools":
         agent["tools"] = []
     elif without == "retrieval":

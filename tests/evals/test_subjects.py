@@ -324,7 +324,7 @@ def test_ablations_of_the_agent() -> None:
     [
         ("", None, True),
         ("tools", [], True),
-        ("retrieval", [name for name in tool_names() if name != "find_similar_cases"], True),
+        ("retrieval", ["generate_report", "measure", "segment"], True),
         ("verify", None, False),
     ],
 )

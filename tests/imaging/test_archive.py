@@ -1,8 +1,10 @@
 """The store: round trips, idempotence, damage, limits, readers beside writers."""
 
+import json
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from overread.imaging.archive import Archive
 from overread.imaging.errors import InputError, UnknownReference
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.read import read_studies
-from overread.imaging.study import Image, ImageRef, Series, Study
+from overread.imaging.study import Image, ImageRef, Plane, Series, Study
 
 
 def _study(study_id: str = "st-1", images: int = 3, series: str = "s0", seed: int = 0) -> Study:
@@ -85,6 +87,34 @@ def test_real_files_survive(
     assert archive.load(refs[0]).pixels.dtype == np.float32
     assert archive.load(refs[-1]).pixels.dtype == np.uint8
     assert {record.id for record in archive.studies()} == {study.id for study in studies}
+
+
+def test_places_survive_and_records_without_them_are_read(tmp_path: Path) -> None:
+    study = _study(images=2)
+    plane = Plane((1.5, -2.0, 30.25), (1.0, 0.0, 0.0), (0.0, 0.6, 0.8), "2.25.7")
+    placed = replace(study.images[0], plane=plane)
+    series = replace(study.series[0], images=(placed, study.images[1]))
+    archive = Archive(tmp_path)
+    archive.add([replace(study, series=(series,))])
+    assert archive.load(placed.ref).plane == plane
+    assert archive.load(study.images[1].ref).plane is None
+    record = tmp_path / "studies" / "st-1.json"
+    stored = json.loads(record.read_text())
+    for item in stored["series"][0]["images"]:
+        del item["plane"]
+    record.write_text(json.dumps(stored))
+    assert Archive(tmp_path).load(placed.ref).plane is None
+
+
+def test_a_series_is_known_without_its_pixels(tmp_path: Path) -> None:
+    study = _study(images=3)
+    archive = Archive(tmp_path)
+    refs = archive.add([study])
+    found = archive.series(refs[1])
+    assert (found.id, found.modality, found.slice_spacing_mm) == ("s0", "CT", 2.5)
+    assert found.refs == tuple(refs) and np.array_equal(found.affine, np.eye(4) * 2)
+    with pytest.raises(UnknownReference):
+        archive.series(ImageRef("st-1", "s0", "i9"))
 
 
 def test_adding_twice_changes_nothing(tmp_path: Path) -> None:

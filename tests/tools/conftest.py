@@ -102,7 +102,11 @@ def make_context(archive: Archive, store: ArtifactStore) -> MakeContext:
         pictures = images or [image_of(phantom) for phantom in phantoms]
         archive.add(study_of(p, i) for p, i in zip(phantoms, pictures, strict=True))
         truth = TruthSegmenter({phantom.study_id: phantom.masks for phantom in phantoms})
-        defaults: dict[str, object] = {"segmenter": lambda: truth, "index": lambda: None}
+        defaults: dict[str, object] = {
+            "segmenter": lambda: truth,
+            "index": lambda: None,
+            "embedder": ThumbnailEmbedder,
+        }
         return ToolContext(
             images=tuple(image.ref for image in pictures),
             archive=archive,

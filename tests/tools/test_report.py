@@ -162,3 +162,9 @@ def test_comparison_needs_equal_units() -> None:
     ]
     told = [str(sentence) for sentence in comparison(entries, IMAGE, ["old/s0/i0"])]
     assert told == ["Width ratio of heart to thorax: 0.55, in the other image 0.48. [E3] [E4]"]
+
+
+def test_an_error_is_told_with_its_value() -> None:
+    facts = {"target": "liver", "reference": None, "value": 61.2, "unit": "HU", "error": 0.11}
+    (told,) = findings([evidence(1, tool="quantify", quantity="intensity", **facts)], IMAGE)
+    assert str(told) == "Intensity of liver: 61.2 ± 0.11 HU. [E1]"

@@ -1,0 +1,79 @@
+"""Image classifiers in transformers' format, from a local folder: safetensors, no remote code."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from overread.imaging.errors import ConfigError
+from overread.index.embedder import identity, safetensors_in
+
+
+class Classifier(Protocol):
+    """Gives probabilities of its labels.
+
+    Attributes:
+        name: Identity, with a hash of the weights. labels: In the order of the probabilities.
+        exclusive: Whether one label excludes the others, so that probabilities add up to one.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    exclusive: bool
+
+    def probabilities(self, picture: PIL.Image.Image) -> NDArray[np.float64]:
+        """Return one probability a label, shape (labels,)."""
+
+
+class TransformersClassifier:
+    """Any `AutoModelForImageClassification` in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load it.
+
+        Raises:
+            ConfigError: The folder holds no such model, or no safetensors.
+        """
+        from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+        safetensors_in(folder)
+        options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        try:
+            self._processor = AutoImageProcessor.from_pretrained(folder, **options)
+            self._model = AutoModelForImageClassification.from_pretrained(
+                folder, use_safetensors=True, **options
+            ).eval()
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ConfigError(
+                f"{folder} holds no image classifier we can load: {reason}"
+            ) from error
+        config = self._model.config
+        self.labels = tuple(str(config.id2label[n]) for n in range(config.num_labels))
+        self.exclusive = config.problem_type != "multi_label_classification"
+        self.name = identity("transformers-classifier", folder)
+
+    def probabilities(self, picture: PIL.Image.Image) -> NDArray[np.float64]:
+        """Return softmax or sigmoid of the logits, as the model's problem type wants."""
+        import torch
+
+        inputs = self._processor(images=picture.convert("RGB"), return_tensors="pt")
+        with torch.inference_mode():
+            logits = self._model(**inputs).logits[0].double()
+        found = logits.softmax(0) if self.exclusive else logits.sigmoid()
+        return np.asarray(found.numpy())
+
+
+def load_classifier(folder: Path) -> Classifier:
+    """Load a classifier.
+
+    Raises:
+        ConfigError: There is no such folder, or no such model in it.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"agent.classifier: there is no folder {folder}")
+    if not (folder / "config.json").is_file():
+        raise ConfigError(f"agent.classifier: {folder} has no config.json; give a model's folder")
+    return TransformersClassifier(folder)

@@ -1,0 +1,156 @@
+"""Bring an earlier image onto a later one: shift, turn and scale, by SimpleITK."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from overread.imaging.render import to_view
+from overread.imaging.study import Image, Mask, Spacing
+
+_EDGE = 192
+"""Longest edge at which images are registered, in pixels."""
+
+_BINS, _STEPS = 32, 120
+_PLAUSIBLE_SCALE = (0.7, 1.4)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Registration:
+    """How an earlier image lies on a later one.
+
+    Attributes:
+        transform: From points of the later image to points of the earlier, in the unit of the
+            spacings (SimpleITK's sense).
+        likeness: Correlation of the two after it; before: with centres alone aligned.
+        shift: In mm, or pixels where a spacing is unknown. turn: In degrees. scale: Of lengths.
+    """
+
+    transform: Any
+    likeness: float
+    before: float
+    shift: float
+    turn: float
+    scale: float
+
+
+def register(current: Image, prior: Image) -> Registration:
+    """Find the similarity transform that makes two images most alike.
+
+    Mutual information over three resolutions, which asks for no equal grey values. A result that is
+    less alike than centres alone, or of an implausible scale, is not used: the centres are.
+
+    Source: Mattes et al., PET-CT image registration in the chest using free-form deformations,
+    IEEE TMI 22:120 (2003) for the metric.
+    """
+    import SimpleITK as sitk
+
+    fixed, moving = _picture(current), _picture(prior)
+    centred = sitk.Similarity2DTransform(
+        sitk.CenteredTransformInitializer(
+            fixed, moving, sitk.Similarity2DTransform(),
+            sitk.CenteredTransformInitializerFilter.GEOMETRY,
+        )
+    )  # fmt: skip
+    method = sitk.ImageRegistrationMethod()
+    method.SetNumberOfWorkUnits(1)  # sums in one order: the same images give the same transform
+    method.SetMetricAsMattesMutualInformation(_BINS)
+    method.SetMetricSamplingStrategy(method.NONE)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=1.0, minStep=1e-4, numberOfIterations=_STEPS, relaxationFactor=0.6
+    )
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel([4, 2, 1])
+    method.SetSmoothingSigmasPerLevel([2, 1, 0])
+    method.SetSmoothingSigmasAreSpecifiedInPhysicalUnits(False)
+    found = sitk.Similarity2DTransform(centred)
+    method.SetInitialTransform(found, inPlace=True)
+    before = _likeness(fixed, moving, centred)
+    try:
+        method.Execute(fixed, moving)
+        after = _likeness(fixed, moving, found)
+    except RuntimeError:  # the images share no structure that could be followed
+        after = -1.0
+    low, high = _PLAUSIBLE_SCALE
+    if after < before or not low < found.GetScale() < high:
+        found, after = centred, before
+    return Registration(
+        transform=found,
+        likeness=after,
+        before=before,
+        shift=math.hypot(*found.GetTranslation()),
+        turn=math.degrees(found.GetAngle()),
+        scale=found.GetScale(),
+    )
+
+
+def onto(registration: Registration, mask: Mask, prior: Image, current: Image) -> Mask:
+    """Return a mask of the earlier image on the grid of the later one, (rows, columns)."""
+    import SimpleITK as sitk
+
+    moved = sitk.Resample(
+        _grid(mask.astype(np.float32), _spacing(prior)),
+        _grid(np.zeros(current.shape, np.float32), _spacing(current)),
+        registration.transform,
+        sitk.sitkLinear,
+        0.0,
+    )
+    return np.asarray(sitk.GetArrayFromImage(moved) >= 0.5)
+
+
+def shown_onto(registration: Registration, prior: Image, current: Image) -> NDArray[np.float32]:
+    """Return the earlier image as it is seen, on the grid of the later one: 0..255."""
+    import SimpleITK as sitk
+
+    moved = sitk.Resample(
+        _grid(_grey(prior), _spacing(prior)),
+        _grid(np.zeros(current.shape, np.float32), _spacing(current)),
+        registration.transform,
+        sitk.sitkLinear,
+        0.0,
+    )
+    return np.asarray(sitk.GetArrayFromImage(moved), np.float32)
+
+
+def _grey(image: Image) -> NDArray[np.float32]:
+    return to_view(image).mean(axis=2, dtype=np.float32)
+
+
+def _spacing(image: Image) -> Spacing:
+    return image.spacing_mm or (1.0, 1.0)
+
+
+def _grid(array: NDArray[np.float32], spacing: Spacing) -> Any:
+    """Return a SimpleITK image; its spacing is across, then down."""
+    import SimpleITK as sitk
+
+    grid = sitk.GetImageFromArray(array)
+    grid.SetSpacing((spacing[1], spacing[0]))
+    return grid
+
+
+def _picture(image: Image) -> Any:
+    """Return the image as it is seen, made smaller."""
+    import SimpleITK as sitk
+
+    grid = _grid(_grey(image), _spacing(image))
+    factor = max(1, round(max(image.shape) / _EDGE))
+    return sitk.BinShrink(grid, (factor, factor)) if factor > 1 else grid
+
+
+def _likeness(fixed: Any, moving: Any, transform: Any) -> float:
+    """Return the correlation where the moved image covers the fixed one."""
+    import SimpleITK as sitk
+
+    moved = sitk.GetArrayFromImage(sitk.Resample(moving, fixed, transform, sitk.sitkLinear, -1.0))
+    there = sitk.GetArrayFromImage(fixed)
+    covered = moved >= 0
+    if np.count_nonzero(covered) < covered.size / 4:
+        return -1.0
+    first, second = there[covered], moved[covered]
+    if first.std() == 0 or second.std() == 0:
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])

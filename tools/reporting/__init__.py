@@ -1,0 +1,1 @@
+"""Structured reports: composed from evidence, edited and signed by a reader, exported."""

@@ -1,0 +1,49 @@
+"""The masks behind a report: which targets were outlined in which images of its series."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import PIL.Image
+
+from overread.imaging.errors import InputError
+from overread.imaging.study import ImageRef, Mask
+from overread.tools.artifacts import ArtifactStore
+from overread.tools.reporting.model import StructuredReport
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outlined:
+    """One target in one image: its mask (rows, columns), and the evidence it comes from."""
+
+    image: ImageRef
+    target: str
+    mask: Mask
+    evidence: str
+    version: str
+
+
+def outlined(report: StructuredReport, artifacts: ArtifactStore) -> list[Outlined]:
+    """Return the masks of the report's series, the latest of each target and image.
+
+    Raises:
+        UnknownReference: A mask is no longer in the store.
+        InputError: A file in the store is not a mask.
+    """
+    own = ImageRef.parse(report.image)
+    latest: dict[tuple[ImageRef, str], Outlined] = {}
+    for entry in report.evidence:
+        target = entry.values.get("target")
+        masks = [artifact for artifact in entry.artifacts if artifact.kind == "mask"]
+        if entry.image is None or not masks or not isinstance(target, str):
+            continue
+        image = ImageRef.parse(entry.image)
+        if (image.study_id, image.series) != (own.study_id, own.series):
+            continue
+        try:
+            picture = PIL.Image.open(io.BytesIO(artifacts.read(masks[0])))
+            mask = np.asarray(picture.convert("L")) > 127
+        except (OSError, ValueError) as error:
+            raise InputError(f"the mask of {target} ({entry.id}) cannot be read") from error
+        latest[image, target] = Outlined(image, target, mask, entry.id, entry.version)
+    return list(latest.values())

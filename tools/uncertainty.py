@@ -1,0 +1,85 @@
+"""How far a measurement may be off: by the pixel grid, and by what the segmenter was unsure of.
+
+Errors are standard deviations. Two parts add in quadrature: the grid, whose pixels put a border
+anywhere within half a pixel of where it is, and the mask, which may be as large as the pixels of
+probability 0.3 or as small as those of 0.7.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from overread.imaging.study import Mask, Spacing
+from overread.tools.geometry import EmptyMaskError
+from overread.tools.segmenter import Segmentation
+
+LOOSE, TIGHT = 0.3, 0.7
+"""Probabilities at which a mask may as well end."""
+
+_UNIFORM = 1 / math.sqrt(12)
+"""Standard deviation of what lies anywhere within one pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A value with its standard deviation, both in one unit."""
+
+    value: float
+    error: float
+
+
+def length_error(spacing: Spacing) -> float:
+    """Return the grid's part of a length: two borders, each anywhere within a pixel.
+
+    >>> round(length_error((1.0, 1.0)), 3)
+    0.408
+    """
+    return math.sqrt(2) * _UNIFORM * max(spacing)
+
+
+def area_error(mask: Mask, spacing: Spacing) -> float:
+    """Return the grid's part of an area: each pixel of the border is in or out by chance.
+
+    The four sides of a shape that is alike on both sides meet the grid alike, so that only a
+    quarter of the border's pixels are independent.
+    """
+    border = np.count_nonzero(mask & ~ndimage.binary_erosion(mask))
+    return 2 * math.sqrt(border) * _UNIFORM * spacing[0] * spacing[1]
+
+
+def with_error(
+    segmentation: Segmentation, measure: Callable[[Mask], float], grid: float
+) -> Measured:
+    """Return a measurement of a mask and how far it may be off.
+
+    Args:
+        segmentation: Mask and probability.
+        measure: Of a mask.
+        grid: The grid's part of the error.
+
+    Raises:
+        EmptyMaskError: The mask is empty.
+    """
+    value = measure(segmentation.mask)
+    ends = []
+    for level in (LOOSE, TIGHT):
+        try:
+            ends.append(measure(segmentation.probability >= level))
+        except EmptyMaskError:
+            ends.append(0.0)
+    unsure = (max(*ends, value) - min(*ends, value)) / 2
+    return Measured(value, math.hypot(unsure, grid))
+
+
+def ratio(first: Measured, second: Measured) -> Measured:
+    """Return a quotient; relative errors add in quadrature (JCGM 100:2008, 5.1.6).
+
+    >>> ratio(Measured(1.0, 0.1), Measured(2.0, 0.0))
+    Measured(value=0.5, error=0.05)
+    """
+    value = first.value / second.value
+    relative = math.hypot(first.error / first.value, second.error / second.value)
+    return Measured(value, value * relative)
