@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import aiosqlite
-from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
@@ -89,13 +88,22 @@ def report_thread(session: str) -> str:
     return f"{session}/report"
 
 
-async def forget(saver: BaseCheckpointSaver[str], data: Path, session: str) -> None:
+async def forget(saver: AsyncSqliteSaver, data: Path, session: str) -> None:
     """Delete a session, its report and its lock; call it while holding the session."""
     await saver.adelete_thread(session)
     await saver.adelete_thread(report_thread(session))
+    async with saver.lock:  # the write-ahead log would keep the words until it is full
+        await saver.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     (data / "locks" / f"{session}.lock").unlink(missing_ok=True)
 
 
 def remembered(data: Path, prefix: str) -> list[str]:
     """Return the ids that begin with `prefix` of the sessions that were not forgotten."""
     return sorted(file.stem for file in (data / "locks").glob(f"{prefix}*.lock"))
+
+
+async def threads(saver: AsyncSqliteSaver) -> list[str]:
+    """Return the ids of all sessions that have a checkpoint; reports are not sessions."""
+    query = "SELECT DISTINCT thread_id FROM checkpoints ORDER BY thread_id"
+    async with saver.lock, saver.conn.execute(query) as rows:
+        return [str(row[0]) async for row in rows if "/" not in row[0]]

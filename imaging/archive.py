@@ -91,8 +91,8 @@ class Archive:
         """
         refs: list[ImageRef] = []
         for study in studies:
-            hashes = {image.ref: self._store(image.pixels) for image in study.images}
-            with self._lock:
+            with self._lock:  # around the pixels, too: `remove` takes those that no study names
+                hashes = {image.ref: self._store(image.pixels) for image in study.images}
                 record = _merge(self._intact(study.id), _to_json(study, hashes))
                 write_whole(self._path(study.id), json.dumps(record, indent=1))
             refs.extend(image.ref for image in study.images)
@@ -183,6 +183,36 @@ class Archive:
         """Return all studies, by id."""
         return [self.study(path.stem) for path in sorted(self._studies.glob("*.json"))]
 
+    def remove(self, refs: Iterable[ImageRef]) -> None:
+        """Delete images; a study without any left goes, too. Unknown ones are gone already.
+
+        Pixels that another image shares stay.
+        """
+        gone: set[str] = set()
+        by_study: dict[str, set[str]] = {}
+        for ref in refs:
+            by_study.setdefault(ref.study_id, set()).add(str(ref))
+        with self._lock:
+            for study_id, named in by_study.items():
+                record = self._intact(study_id)
+                if record is None:
+                    continue
+                gone |= _hashes(record)
+                for series in record["series"]:
+                    kept = [image for image in series["images"] if image["ref"] not in named]
+                    series["images"] = kept
+                record["series"] = [series for series in record["series"] if series["images"]]
+                if record["series"]:
+                    write_whole(self._path(study_id), json.dumps(record, indent=1))
+                else:
+                    self._path(study_id).unlink()
+            for path in self._studies.glob("*.json"):
+                gone -= _hashes(self._intact(path.stem))
+            for name in gone:
+                (self._pixels / f"{name}.npy").unlink(missing_ok=True)
+                with self._cache_lock:
+                    self._cache.pop(name, None)
+
     def _path(self, study_id: str) -> Path:
         if not _SAFE_ID.fullmatch(study_id):
             raise UnknownReference(f"'{study_id}' is not a study id.")
@@ -258,6 +288,11 @@ def _hash(pixels: Pixels | None) -> str:
     digest = hashlib.sha256(f"{pixels.dtype.str}{pixels.shape}".encode())
     digest.update(pixels.data)
     return digest.hexdigest()
+
+
+def _hashes(record: dict[str, Any] | None) -> set[str]:
+    series = [] if record is None else record["series"]
+    return {image["pixels"] for item in series for image in item["images"]}
 
 
 def _pair(values: list[float] | None) -> tuple[float, float] | None:

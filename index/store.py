@@ -328,6 +328,11 @@ class CaseIndex:
                 raise IndexMismatch(f"The index at {self.place} has no case of {domain}.")
             shelf.remember(cut)
 
+    def holds(self, study_id: str) -> bool:
+        """Whether a study is one of the cases."""
+        with explained(self.place):
+            return bool(self._images.get(where={"study_id": study_id}, limit=1)["ids"])
+
     def stats(self) -> IndexStats:
         """Count what is stored."""
         with explained(self.place):
