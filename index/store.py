@@ -161,7 +161,7 @@ class CaseIndex:
             some = [batch[i] for _, i in chosen]
             embedder, passages = self.embedder_of(domain), self.passages_of(domain)
             if vectors is None:
-                images = embedder.embed_images([record.view for record in some])
+                images = embedder.embed_images([r.view for r in some if r.view is not None])
             else:
                 images = np.stack([np.asarray(vectors[i], np.float32) for _, i in chosen])
             if texts is None:
@@ -331,7 +331,10 @@ class CaseIndex:
     def holds(self, study_id: str) -> bool:
         """Whether a study is one of the cases."""
         with explained(self.place):
-            return bool(self._images.get(where={"study_id": study_id}, limit=1)["ids"])
+            return any(
+                shelf.images.get(where={"study_id": study_id}, limit=1)["ids"]
+                for shelf in self._shelves()
+            )
 
     def stats(self) -> IndexStats:
         """Count what is stored."""

@@ -82,7 +82,7 @@ def _zero_shot(
     embedder = context.embedder()
     domain = domain_of(view.modality, view.body_part)
     if domain == UNKNOWN:
-        domain = identify(view, embedder)
+        domain = identify(view, embedder).domain
     named = tuple(dict.fromkeys(clean(label).strip().casefold() for label in labels if label))
     if not named:
         named = DOMAINS[domain][1] if domain in DOMAINS else ()

@@ -137,10 +137,11 @@ def tables(name: str, runs: Runs) -> list[Table]:
     pairs = Table("difference", "content", "n", "points, 95 %", "p")
     for first, second in PAIRS:
         whole = {"all": compare(runs[first], runs[second])}
-        for level, told in (
+        for level, found in (
             whole | compare_by_slice(runs[first], runs[second], "content_type")
         ).items():
-            pairs.add_row(f"{first} - {second}", level, str(told.n), _gain(told), f"{told.p:.3f}")
+            row = (str(found.n), _gain(found), f"{found.p:.3f}")
+            pairs.add_row(f"{first} - {second}", level, *row)
     return [arms, pairs]
 
 
