@@ -82,7 +82,7 @@ class TextCorpus:
                 passages = client.create_collection(
                     COLLECTION,
                     metadata=facts,
-                    configuration={"hnsw": HNSW},  # type: ignore[typeddict-item]
+                    configuration={"hnsw": HNSW},  # type: ignore[arg-type]
                     embedding_function=None,
                 )
         stored = (passages.metadata or {}).get("embedder")
@@ -135,11 +135,14 @@ class TextCorpus:
         with explained(self.place):
             meant = self._by_meaning(query, depth)
             said = self._by_words(query, depth)
-        lists = {"meaning": list(meant), "keywords": list(said)}
+        lists = {
+            name: {id_: rank for rank, id_ in enumerate(ids, start=1)}
+            for name, ids in (("meaning", meant), ("keywords", said))
+        }
         both = said | meant
         found = []
         for id_, score in list(reciprocal_ranks(lists).items())[:k]:
-            ranks = {name: ids.index(id_) + 1 for name, ids in lists.items() if id_ in ids}
+            ranks = {name: places[id_] for name, places in lists.items() if id_ in places}
             found.append(Found(both[id_], score, ranks))
         return found
 

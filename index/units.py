@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -96,7 +96,7 @@ def open_source(source: Path, pseudonymiser: Pseudonymiser) -> Source:
 
 
 def _numbered(
-    rows: list[tuple[ManifestRow | BadRow, tuple[Path, ...], int | None]],
+    rows: Iterable[tuple[ManifestRow | BadRow, tuple[Path, ...], int | None]],
 ) -> Iterator[Unit]:
     """Make units of rows; those of one study are its series, numbered in their order."""
     series: dict[str, int] = defaultdict(int)
