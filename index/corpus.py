@@ -142,7 +142,7 @@ class TextCorpus:
         both = said | meant
         found = []
         for id_, score in list(reciprocal_ranks(lists).items())[:k]:
-            ranks = {name: ids[id_] for name, ids in lists.items() if id_ in ids}
+            ranks = {name: places[id_] for name, places in lists.items() if id_ in places}
             found.append(Found(both[id_], score, ranks))
         return found
 

@@ -148,7 +148,8 @@ class CaseIndex:
             How many cases were written.
 
         Raises:
-            ValueError: The numbers of vectors and of records differ.
+            ValueError: The numbers of vectors and of records differ, or a record has neither a
+                picture nor a vector.
         """
         batch = list(records)
         if vectors is not None and len(vectors) != len(batch):
@@ -161,7 +162,10 @@ class CaseIndex:
             some = [batch[i] for _, i in chosen]
             embedder, passages = self.embedder_of(domain), self.passages_of(domain)
             if vectors is None:
-                images = embedder.embed_images([r.view for r in some if r.view is not None])
+                views = [record.view for record in some if record.view is not None]
+                if len(views) < len(some):
+                    raise ValueError("a record without its picture needs its vector")
+                images = embedder.embed_images(views)
             else:
                 images = np.stack([np.asarray(vectors[i], np.float32) for _, i in chosen])
             if texts is None:
