@@ -5,6 +5,7 @@ import struct
 import subprocess
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import nibabel
@@ -16,6 +17,12 @@ from pydicom.data import get_testdata_file
 from overread.imaging.phantoms import generate, write
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(run: Run, free_port: int) -> Run:
+    """Run `overread` where no planner listens, whatever else this machine runs."""
+    return partial(run, OVERREAD_PLANNER__PORT=str(free_port))
 
 
 def truncated_dicom(folder: Path) -> Path:
