@@ -15,7 +15,6 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -27,9 +26,8 @@ from rich.console import Console
 from overread.imaging.errors import OverreadError
 from overread.imaging.phantoms.many import write_many
 from overread.imaging.pseudonym import Pseudonymiser
-from overread.index.ledger import FILE
 
-_POLL_S = 0.05
+_POLL_S = 0.1
 _SECRET = "pseudonym.secret"
 
 
@@ -61,16 +59,10 @@ def digest(data: Path) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def units_done(data: Path) -> int:
-    """Return how many units the ledger of a data folder calls done."""
-    file = data / "index" / FILE
-    if not file.is_file():
-        return 0
-    try:
-        with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=1) as notes:
-            return int(notes.execute("SELECT count(*) FROM done").fetchone()[0])
-    except sqlite3.Error:  # not made yet, or just now being written
-        return 0
+def archived(data: Path) -> int:
+    """Return how many studies the archive of a data folder holds: those indexed, and some more."""
+    folder = data / "archive" / "studies"
+    return len(os.listdir(folder)) if folder.is_dir() else 0
 
 
 def finish(data: Path, manifest: Path, workers: int | None) -> float:
@@ -88,8 +80,8 @@ def finish(data: Path, manifest: Path, workers: int | None) -> float:
 
 
 def kill_when(process: subprocess.Popen[bytes], data: Path, share: int, delay_s: float) -> bool:
-    """Kill a build some time after so many units are done; False if it ended before."""
-    while units_done(data) < share:
+    """Kill a build some time after so many studies are archived; False if it ended before."""
+    while archived(data) < share:
         if process.poll() is not None:
             return False
         time.sleep(_POLL_S)
@@ -124,13 +116,15 @@ def compare(
 
     killed = new_data(out / "killed", secret)
     for number, share in enumerate(sorted(rng.sample(range(total), kills)), start=1):
-        # The wait ends between two writes to the ledger, at a moment that is itself random.
-        delay = rng.uniform(0, 256 / rate)
+        # Batches are written now and then; the wait ends anywhere between two writes, or in one.
+        delay = rng.uniform(0, min(256, total) / rate)
         process = start_build(killed, manifest, workers)
         was_killed = kill_when(process, killed, share, delay)
-        there = units_done(killed)
+        there = archived(killed)
         how = "killed" if was_killed else "had ended"
-        console.print(f"run {number}: {how} after {share} studies and {delay:.2f} s; {there} noted")
+        console.print(
+            f"run {number}: {how} after {share} studies and {delay:.2f} s; {there} archived"
+        )
     taken = finish(killed, manifest, workers)
     found = digest(killed)
     console.print(f"killed {kills} times, then finished: {found}, last run {taken:.0f} s")
