@@ -75,8 +75,8 @@ def with_index(config: Config, manifests: Sequence[Path], folder: Path) -> Confi
         InputError: A manifest cannot be read, or a file of it could not be indexed.
     """
     planner = config.planner.model_copy(update={"base_url": config.planner.url})
-    index = config.index.model_copy(update={"url": None})
-    ours = config.model_copy(update={"data_dir": folder, "planner": planner, "index": index})
+    embedded = config.index.model_copy(update={"url": None})
+    ours = config.model_copy(update={"data_dir": folder, "planner": planner, "index": embedded})
     done, digest = folder / "indexed.json", _digest(manifests)
     if done.is_file() and json.loads(done.read_text()) == digest:
         return ours

@@ -137,10 +137,9 @@ def tables(name: str, runs: Runs) -> list[Table]:
     pairs = Table("difference", "content", "n", "points, 95 %", "p")
     for first, second in PAIRS:
         whole = {"all": compare(runs[first], runs[second])}
-        for level, told in (
-            whole | compare_by_slice(runs[first], runs[second], "content_type")
-        ).items():
-            pairs.add_row(f"{first} - {second}", level, str(told.n), _gain(told), f"{told.p:.3f}")
+        whole |= compare_by_slice(runs[first], runs[second], "content_type")
+        for level, gain in whole.items():
+            pairs.add_row(f"{first} - {second}", level, str(gain.n), _gain(gain), f"{gain.p:.3f}")
     return [arms, pairs]
 
 

@@ -5,6 +5,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from overread.imaging.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -65,4 +67,4 @@ def _common(index: "CaseIndex", domain: str) -> "Vectors | None":
     """Return the mean vector of some cases of a domain; None where there are too few to tell."""
     refs = [str(facts["ref"]) for _, facts in islice(index.entries(domain=domain), COMMON)]
     found = list(index.vectors(domain, refs).values())
-    return sum(found[1:], found[0]) / len(found) if len(found) > 1 else None
+    return np.mean(found, axis=0, dtype=np.float32) if len(found) > 1 else None
