@@ -137,11 +137,9 @@ def tables(name: str, runs: Runs) -> list[Table]:
     pairs = Table("difference", "content", "n", "points, 95 %", "p")
     for first, second in PAIRS:
         whole = {"all": compare(runs[first], runs[second])}
-        for level, found in (
-            whole | compare_by_slice(runs[first], runs[second], "content_type")
-        ).items():
-            row = (str(found.n), _gain(found), f"{found.p:.3f}")
-            pairs.add_row(f"{first} - {second}", level, *row)
+        whole |= compare_by_slice(runs[first], runs[second], "content_type")
+        for level, gain in whole.items():
+            pairs.add_row(f"{first} - {second}", level, str(gain.n), _gain(gain), f"{gain.p:.3f}")
     return [arms, pairs]
 
 
