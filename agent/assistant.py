@@ -6,7 +6,7 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, aclosing
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from overread.agent.answer import Answer, Usage
 from overread.agent.config import Config, load_config
@@ -24,8 +24,12 @@ from overread.agent.signing import ReportDesk
 from overread.agent.state import Clock, ImageSource
 from overread.agent.threads import in_thread
 from overread.imaging.errors import PlannerUnavailable
+from overread.tools.base import Evidence
 from overread.tools.fence import clean
 from overread.tools.registry import build_tools
+
+if TYPE_CHECKING:
+    from overread.agent.reader import Outlined
 
 T = TypeVar("T")
 
@@ -148,11 +152,14 @@ class Assistant:
         may_ask: bool = False,
         sign_off: bool = False,
         keep: bool = True,
+        at: str | None = None,
     ) -> AsyncIterator[Event]:
-        """As `stream`, for callers with an event loop."""
+        """As `stream`, for callers with an event loop; `at` goes back to a `position` first."""
         name = check_session_id(session or new_session_id())
         return self._aevents(
-            self._engine.ask(name, question, images, may_ask=may_ask, sign_off=sign_off, keep=keep)
+            self._engine.ask(
+                name, question, images, may_ask=may_ask, sign_off=sign_off, keep=keep, at=at
+            )
         )
 
     def resume(self, session: str, reply: Any = None) -> Answer:
@@ -188,6 +195,23 @@ class Assistant:
     async def adirect(self, question: str, images: Sequence[ImageSource] = ()) -> Answer:
         """As `direct`, for callers with an event loop."""
         return await asyncio.wrap_future(self._submit(self._direct(question, images)))
+
+    def position(self, session: str) -> str | None:
+        """Return where a session stands, to go back to with `astream(at=...)`; None if new."""
+        return self._wait(self._engine.position(check_session_id(session)))
+
+    def outline(self, session: str, outlined: "Outlined") -> Evidence:
+        """Add what a reader outlined to a session's evidence, and return it.
+
+        Raises:
+            InputError: The outline cannot be used, or a question is being answered in it.
+            UnknownReference: The image is not in the archive.
+        """
+        return self._wait(self._engine.outline(check_session_id(session), outlined))
+
+    def others(self, session: str) -> tuple[set[str], set[str]]:
+        """Return the artifacts (paths) and studies (ids) that sessions but this one refer to."""
+        return self._wait(self._engine.others(session))
 
     def forget(self, session: str) -> None:
         """Delete question, answers and evidence of a session; unknown ones are forgotten already.

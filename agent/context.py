@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from langchain_core.tools import BaseTool
 
 from overread.agent.config import Config
+from overread.agent.ledger import GIVEN
 from overread.agent.planner import Planner
 from overread.agent.prompts import Entry, Message, direct_messages, evidence_line, planner_messages
 from overread.agent.resources import Resources
@@ -82,7 +83,7 @@ class Surroundings:
         intake = [
             evidence_line(item["id"], item["content"])
             for item in state["evidence"]
-            if item["tool"] == "intake"
+            if item["tool"] in GIVEN
         ]
         entries = [Entry(item["kind"], item["text"]) for item in state["transcript"]]
         profile = self.planner.profile

@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.types import Command, StateSnapshot
 
 from overread.agent.answer import Answer, Removed, Usage
@@ -14,13 +14,16 @@ from overread.agent.events import AnswerReady, Event, SessionStarted
 from overread.agent.graph import build_graph
 from overread.agent.intake import register
 from overread.agent.ledger import cited
-from overread.agent.sessions import forget, only_user
+from overread.agent.sessions import forget, only_user, threads
 from overread.agent.state import Clock, ImageSource, Run, State
 from overread.agent.threads import in_thread
 from overread.imaging.errors import InputError, UnknownReference
 from overread.imaging.study import ImageRef
 from overread.tools.base import Evidence
 from overread.tools.fence import clean
+
+if TYPE_CHECKING:
+    from overread.agent.reader import Outlined
 
 # Nodes per planner step, and those around them; LangGraph's own limit only guards against bugs.
 _NODES_PER_STEP, _NODES_AROUND = 3, 20
@@ -29,7 +32,7 @@ _NODES_PER_STEP, _NODES_AROUND = 3, 20
 class Engine:
     """One compiled graph with its checkpoints; many sessions at once."""
 
-    def __init__(self, around: Surroundings, checkpointer: BaseCheckpointSaver[str]) -> None:
+    def __init__(self, around: Surroundings, checkpointer: AsyncSqliteSaver) -> None:
         """Compile the graph."""
         self._around = around
         self._saver = checkpointer
@@ -44,21 +47,23 @@ class Engine:
         may_ask: bool = False,
         sign_off: bool = False,
         keep: bool = True,
+        at: str | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Answer a question, or go on with it if it is the one that was left unfinished.
 
         A reply to a question of the planner's is given here too: the session waits for it. Without
-        `keep` the session is forgotten at the end, whatever the end is.
+        `keep` the session is forgotten at the end, whatever the end is. With `at` (a position)
+        the session goes back to there first: what came later is no longer part of it.
 
         Raises:
             OverreadError: One clear sentence; what was finished is kept.
         """
         async with self._holding(session, keep):
-            before = await self._graph.aget_state(self._config(session))
-            if _waiting(before) == "clarify":
+            before = await self._graph.aget_state(self._config(session, at))
+            if at is None and _waiting(before) == "clarify":
                 command: Command[Any] | State | None = Command(resume=question)
                 run, resumed = Run(), True
-            elif await self._is_unfinished(before, question, images):
+            elif at is None and await self._is_unfinished(before, question, images):
                 command, run, resumed = None, Run(images), True
             else:
                 run, resumed = Run(images), False
@@ -68,9 +73,52 @@ class Engine:
                     "may_ask": may_ask,
                     "sign_off": sign_off,
                 }
-            async with aclosing(self._run(session, command, run, before, resumed)) as events:
+            async with aclosing(self._run(session, command, run, before, resumed, at)) as events:
                 async for event in events:
                     yield event
+
+    async def position(self, session: str) -> str | None:
+        """Return where a session stands, to go back to with `ask(at=...)`; None before anything."""
+        state = await self._graph.aget_state(self._config(session))
+        return str(state.config["configurable"]["checkpoint_id"]) if state.values else None
+
+    async def outline(self, session: str, outlined: "Outlined") -> Evidence:
+        """Add what a reader outlined to the evidence of a session, which is new if unknown.
+
+        A question that was stopped on its way is given up by it.
+
+        Raises:
+            InputError: The outline cannot be used, or the session waits for a reply.
+            UnknownReference: The image is not in the archive.
+        """
+        with only_user(self._around.resources.data, session):
+            config = self._config(session)
+            before = await self._graph.aget_state(config)
+            if waiting := _waiting(before):
+                raise InputError(f"session {session} waits for a reply ({waiting}); give it first")
+            values, limit = cast(State, before.values), self._around.config.agent.max_images
+
+            def add() -> tuple[State, Evidence]:
+                from overread.agent.reader import additions  # a second of imports
+
+                return additions(self._around.resources, values, outlined, limit)
+
+            change, entry = await in_thread(add)
+            await self._graph.aupdate_state(config, change, as_node="answer")
+            return entry
+
+    async def others(self, session: str) -> tuple[set[str], set[str]]:
+        """Return the artifacts (paths) and the studies (ids) that other sessions refer to."""
+        artifacts: set[str] = set()
+        studies: set[str] = set()
+        for thread in await threads(self._saver):
+            if thread == session:
+                continue
+            values = (await self._graph.aget_state(self._config(thread))).values
+            studies |= {ref.split("/")[0] for ref in values.get("images", ())}
+            for item in values.get("evidence", ()):
+                artifacts |= {artifact["path"] for artifact in item["artifacts"]}
+        return artifacts, studies
 
     async def resume(self, session: str, reply: Any = None) -> AsyncGenerator[Event, None]:
         """Go on with a session that was stopped, or that waits for a person.
@@ -136,11 +184,12 @@ class Engine:
         run: Run,
         before: StateSnapshot,
         resumed: bool,
+        at: str | None = None,
     ) -> AsyncGenerator[Event, None]:
         config = self._config(session)
         yield SessionStarted(session, tuple(before.values.get("images", ())), resumed)
         stream: AsyncIterator[Any] = self._graph.astream(
-            command, config, context=run, stream_mode="custom", durability="sync"
+            command, self._config(session, at), context=run, stream_mode="custom", durability="sync"
         )
         async with aclosing(cast(AsyncGenerator[Any, None], stream)) as events:
             async for event in events:
@@ -161,10 +210,11 @@ class Engine:
         refs = await in_thread(lambda: register(resources, images, limit))
         return {str(ref) for ref in refs} <= set(values["images"])
 
-    def _config(self, session: str) -> RunnableConfig:
+    def _config(self, session: str, at: str | None = None) -> RunnableConfig:
         steps = self._around.config.agent.max_steps
+        where = {"thread_id": session} | ({} if at is None else {"checkpoint_id": at})
         return {
-            "configurable": {"thread_id": session},
+            "configurable": where,
             "recursion_limit": _NODES_PER_STEP * steps + _NODES_AROUND,
         }
 

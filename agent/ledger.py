@@ -6,6 +6,12 @@ from typing import Any
 
 from overread.tools.base import Evidence, ToolResult
 
+READER = "reader"
+"""In the place of the tool: a person drew or accepted this, no program decided it."""
+
+GIVEN = ("intake", READER)
+"""Evidence that no call of the planner's gave; it stands under the images in the prompt."""
+
 CITATION = re.compile(r"\[(E[1-9][0-9]*)\]")
 _GROUP = re.compile(r"\[\s*(E[1-9][0-9]*(?:\s*[,;]\s*E[1-9][0-9]*)+)\s*\]")
 

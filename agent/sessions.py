@@ -99,3 +99,10 @@ async def forget(saver: BaseCheckpointSaver[str], data: Path, session: str) -> N
 def remembered(data: Path, prefix: str) -> list[str]:
     """Return the ids that begin with `prefix` of the sessions that were not forgotten."""
     return sorted(file.stem for file in (data / "locks").glob(f"{prefix}*.lock"))
+
+
+async def threads(saver: AsyncSqliteSaver) -> list[str]:
+    """Return the ids of all sessions that have a checkpoint."""
+    query = "SELECT DISTINCT thread_id FROM checkpoints ORDER BY thread_id"
+    async with saver.lock, saver.conn.execute(query) as rows:
+        return [str(row[0]) async for row in rows]
