@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import aiosqlite
-from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
@@ -89,10 +88,12 @@ def report_thread(session: str) -> str:
     return f"{session}/report"
 
 
-async def forget(saver: BaseCheckpointSaver[str], data: Path, session: str) -> None:
+async def forget(saver: AsyncSqliteSaver, data: Path, session: str) -> None:
     """Delete a session, its report and its lock; call it while holding the session."""
     await saver.adelete_thread(session)
     await saver.adelete_thread(report_thread(session))
+    async with saver.lock:  # the write-ahead log would keep the words until it is full
+        await saver.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     (data / "locks" / f"{session}.lock").unlink(missing_ok=True)
 
 

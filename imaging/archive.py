@@ -82,8 +82,8 @@ class Archive:
         """
         refs: list[ImageRef] = []
         for study in studies:
-            hashes = {image.ref: self._store(image.pixels) for image in study.images}
-            with self._lock:
+            with self._lock:  # around the pixels, too: `remove` takes those that no study names
+                hashes = {image.ref: self._store(image.pixels) for image in study.images}
                 record = _merge(self._intact(study.id), _to_json(study, hashes))
                 write_whole(self._path(study.id), json.dumps(record, indent=1))
             refs.extend(image.ref for image in study.images)
@@ -174,6 +174,23 @@ class Archive:
         """Return all studies, by id."""
         return [self.study(path.stem) for path in sorted(self._studies.glob("*.json"))]
 
+    def remove(self, study_id: str) -> None:
+        """Delete a study, and its pixels unless another study has the same; unknown ones are gone.
+
+        Raises:
+            UnknownReference: That is no study id.
+        """
+        path = self._path(study_id)
+        with self._lock:
+            gone = _hashes(self._intact(study_id) if path.exists() else None)
+            path.unlink(missing_ok=True)
+            for other in self._studies.glob("*.json"):
+                gone -= _hashes(self._intact(other.stem))
+            for name in gone:
+                (self._pixels / f"{name}.npy").unlink(missing_ok=True)
+                with self._cache_lock:
+                    self._cache.pop(name, None)
+
     def _path(self, study_id: str) -> Path:
         if not _SAFE_ID.fullmatch(study_id):
             raise UnknownReference(f"'{study_id}' is not a study id.")
@@ -249,6 +266,11 @@ def _hash(pixels: Pixels | None) -> str:
     digest = hashlib.sha256(f"{pixels.dtype.str}{pixels.shape}".encode())
     digest.update(pixels.data)
     return digest.hexdigest()
+
+
+def _hashes(record: dict[str, Any] | None) -> set[str]:
+    series = [] if record is None else record["series"]
+    return {image["pixels"] for item in series for image in item["images"]}
 
 
 def _pair(values: list[float] | None) -> tuple[float, float] | None:

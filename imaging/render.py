@@ -44,7 +44,7 @@ def to_view(image: Image, window: tuple[float, float] | None = None) -> NDArray[
     """
     if image.is_colour:
         return np.ascontiguousarray(image.pixels, dtype=np.uint8)
-    centre, width = window or image.window or _default_window(image)
+    centre, width = window or window_of(image)
     scale = max(width - 1.0, 1e-6)
     grey = (image.pixels.astype(np.float32) - (centre - 0.5)) / scale + 0.5
     grey = np.clip(grey, 0.0, 1.0)
@@ -148,8 +148,14 @@ def contact_sheet(
     return sheet
 
 
-def _default_window(image: Image) -> tuple[float, float]:
-    """Return the CT window, or a range that cuts the extremes; the whole range if that is empty."""
+def window_of(image: Image) -> tuple[float, float]:
+    """Return centre and width to show a grey image with, in the units of its pixels.
+
+    Its own window; else `CT_WINDOW` for CT; else the range between `PERCENTILES`, or the whole
+    range if that is empty.
+    """
+    if image.window is not None:
+        return image.window
     if image.modality == "CT":
         return CT_WINDOW
     low, high = np.percentile(image.pixels, PERCENTILES)

@@ -162,6 +162,11 @@ class CaseIndex:
         ]
         return sorted(hits, key=lambda hit: (-hit.score, hit.id))[:k]
 
+    def holds(self, study_id: str) -> bool:
+        """Whether a study is one of the cases."""
+        with explained(self.place):
+            return bool(self._images.get(where={"study_id": study_id}, limit=1)["ids"])
+
     def stats(self) -> IndexStats:
         """Count what is stored."""
         with explained(self.place):

@@ -259,3 +259,16 @@ def test_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     assert {ref.series for ref in Archive(tmp_path).study("st-1").refs} == {
         f"s{n}" for n in range(8)
     }
+
+
+def test_a_removed_study_leaves_nothing_but_what_others_share(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    archive.add([_study("st-1", seed=0), _study("st-2", seed=0), _study("st-3", seed=1)])
+    archive.remove("st-1")
+    archive.remove("st-3")
+    archive.remove("st-3")
+    assert [record.id for record in archive.studies()] == ["st-2"]
+    assert archive.load(ImageRef("st-2", "s0", "i1")).shape == (5, 7)
+    assert len(list((tmp_path / "pixels").iterdir())) == 3
+    with pytest.raises(UnknownReference):
+        archive.load(ImageRef("st-3", "s0", "i0"))

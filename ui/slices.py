@@ -1,0 +1,142 @@
+"""Images for the viewer: raw values of bounded size, so that the browser applies the window."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from skimage.transform import resize
+
+from overread.imaging.archive import Archive
+from overread.imaging.render import window_of
+from overread.imaging.study import Image, ImageRef
+
+MAX_SIDE = 2048
+"""Larger images are sent at a whole fraction of their resolution."""
+
+PRESETS: dict[str, dict[str, tuple[float, float]]] = {
+    "CT": {
+        "soft tissue": (40, 400),
+        "lung": (-600, 1500),
+        "bone": (400, 1800),
+        "brain": (40, 80),
+        "liver": (60, 160),
+        "mediastinum": (50, 350),
+    },
+}
+"""Centre and width in Hounsfield units, by name, for modalities whose values have a unit.
+
+Source: Hofer, CT Teaching Manual, 4th edition, and the presets common to DICOM viewers.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """What the viewer is told of an image beside its values.
+
+    Attributes:
+        ref: Of the image.
+        rows, columns: As sent. full_rows, full_columns: Of the image itself.
+        colour: Whether the values are RGB bytes; else little-endian uint16.
+        slope, offset: value = stored * slope + offset, in modality units.
+        low, high: Of the values. window: Centre and width to begin with.
+        inverted: Low values are shown white.
+        aspect: Height of a pixel over its width. spacing_mm: Rows, columns; of the full image.
+        unit: Of the values ("HU"), or "".
+    """
+
+    ref: str
+    rows: int
+    columns: int
+    full_rows: int
+    full_columns: int
+    colour: bool
+    slope: float
+    offset: float
+    low: float
+    high: float
+    window: tuple[float, float]
+    inverted: bool
+    aspect: float
+    spacing_mm: tuple[float, float] | None
+    unit: str
+
+
+def encode(image: Image) -> tuple[Plane, bytes]:
+    """Return an image for the viewer: facts, and values row by row.
+
+    Grey values are stored in 16 bits: exactly when they are whole numbers in a range below 65,536,
+    else in 65,536 steps between the lowest and the highest.
+    """
+    pixels = _bounded(image.pixels)
+    low, high = float(pixels.min()), float(pixels.max())
+    slope, offset = 1.0, low
+    if image.is_colour:
+        data, window = np.ascontiguousarray(pixels, np.uint8).tobytes(), (127.5, 255.0)
+    else:
+        whole = high - low < 65536 and bool((pixels == np.rint(pixels)).all())
+        if not whole:
+            slope = max(high - low, 1e-9) / 65535
+        data = np.rint((pixels - offset) / slope).astype("<u2").tobytes()
+        window = window_of(image)
+    spacing = image.spacing_mm
+    plane = Plane(
+        ref=str(image.ref),
+        rows=pixels.shape[0],
+        columns=pixels.shape[1],
+        full_rows=image.shape[0],
+        full_columns=image.shape[1],
+        colour=image.is_colour,
+        slope=slope,
+        offset=offset,
+        low=low,
+        high=high,
+        window=window,
+        inverted=image.inverted,
+        aspect=spacing[0] / spacing[1] if spacing and 0.1 < spacing[0] / spacing[1] < 10 else 1.0,
+        spacing_mm=spacing,
+        unit="HU" if image.modality == "CT" else "",
+    )
+    return plane, data
+
+
+def facts(plane: Plane) -> dict[str, Any]:
+    """Return a plane as JSON."""
+    return asdict(plane)
+
+
+def study_facts(archive: Archive, study_id: str) -> dict[str, Any]:
+    """Return a study for the list at the left: its series, each with the references of its images.
+
+    Raises:
+        UnknownReference: No such study.
+    """
+    record = archive.study(study_id)
+    series: dict[str, list[str]] = {}
+    for ref in record.refs:
+        series.setdefault(ref.series, []).append(str(ref))
+    return {
+        "id": record.id,
+        "modality": record.modality,
+        "body_part": record.body_part,
+        "description": record.description,
+        "date": record.header.get("study_date"),
+        "age": record.age,
+        "sex": record.sex,
+        "series": [{"id": name, "images": refs} for name, refs in series.items()],
+    }
+
+
+def series_of(archive: Archive, ref: ImageRef) -> list[str]:
+    """Return the references of an image's series, in order."""
+    return [
+        str(other) for other in archive.study(ref.study_id).refs if other.series == ref.series
+    ]
+
+
+def _bounded(pixels: np.ndarray) -> np.ndarray:
+    factor = -(-max(pixels.shape[:2]) // MAX_SIDE)
+    if factor == 1:
+        return pixels
+    shape = (-(-pixels.shape[0] // factor), -(-pixels.shape[1] // factor), *pixels.shape[2:])
+    smaller = resize(pixels, shape, order=1, anti_aliasing=True, preserve_range=True)
+    return smaller.astype(pixels.dtype)
