@@ -3,7 +3,15 @@
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+    Sequence,
+)
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -209,9 +217,13 @@ class Assistant:
         """
         return self._wait(self._engine.outline(check_session_id(session), outlined))
 
-    def others(self, session: str) -> tuple[set[str], set[str]]:
-        """Return the artifacts (paths) and studies (ids) that sessions but this one refer to."""
-        return self._wait(self._engine.others(session))
+    def evidence(self, session: str) -> tuple[Evidence, ...]:
+        """Return the evidence of a session, oldest first; none for an unknown one."""
+        return self._wait(self._engine.evidence(check_session_id(session)))
+
+    def others(self, but: Collection[str]) -> tuple[set[str], set[str]]:
+        """Return the artifacts (paths) and studies (ids) that sessions outside `but` refer to."""
+        return self._wait(self._engine.others(but))
 
     def forget(self, session: str) -> None:
         """Delete question, answers and evidence of a session; unknown ones are forgotten already.

@@ -1,6 +1,6 @@
 """Run questions through the graph and tell what happens, event by event."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -107,12 +107,17 @@ class Engine:
             await self._graph.aupdate_state(config, change, as_node="answer")
             return entry
 
-    async def others(self, session: str) -> tuple[set[str], set[str]]:
-        """Return the artifacts (paths) and the studies (ids) that other sessions refer to."""
+    async def evidence(self, session: str) -> tuple[Evidence, ...]:
+        """Return the evidence of a session, oldest first."""
+        values = (await self._graph.aget_state(self._config(session))).values
+        return tuple(Evidence.model_validate(item) for item in values.get("evidence", ()))
+
+    async def others(self, but: Collection[str]) -> tuple[set[str], set[str]]:
+        """Return the artifacts (paths) and studies (ids) that sessions outside `but` refer to."""
         artifacts: set[str] = set()
         studies: set[str] = set()
         for thread in await threads(self._saver):
-            if thread == session:
+            if thread in but:
                 continue
             values = (await self._graph.aget_state(self._config(thread))).values
             studies |= {ref.split("/")[0] for ref in values.get("images", ())}

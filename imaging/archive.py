@@ -174,18 +174,31 @@ class Archive:
         """Return all studies, by id."""
         return [self.study(path.stem) for path in sorted(self._studies.glob("*.json"))]
 
-    def remove(self, study_id: str) -> None:
-        """Delete a study, and its pixels unless another study has the same; unknown ones are gone.
+    def remove(self, refs: Iterable[ImageRef]) -> None:
+        """Delete images; a study without any left goes, too. Unknown ones are gone already.
 
-        Raises:
-            UnknownReference: That is no study id.
+        Pixels that another image shares stay.
         """
-        path = self._path(study_id)
+        gone: set[str] = set()
+        by_study: dict[str, set[str]] = {}
+        for ref in refs:
+            by_study.setdefault(ref.study_id, set()).add(str(ref))
         with self._lock:
-            gone = _hashes(self._intact(study_id) if path.exists() else None)
-            path.unlink(missing_ok=True)
-            for other in self._studies.glob("*.json"):
-                gone -= _hashes(self._intact(other.stem))
+            for study_id, named in by_study.items():
+                record = self._intact(study_id)
+                if record is None:
+                    continue
+                gone |= _hashes(record)
+                for series in record["series"]:
+                    kept = [image for image in series["images"] if image["ref"] not in named]
+                    series["images"] = kept
+                record["series"] = [series for series in record["series"] if series["images"]]
+                if record["series"]:
+                    write_whole(self._path(study_id), json.dumps(record, indent=1))
+                else:
+                    self._path(study_id).unlink()
+            for path in self._studies.glob("*.json"):
+                gone -= _hashes(self._intact(path.stem))
             for name in gone:
                 (self._pixels / f"{name}.npy").unlink(missing_ok=True)
                 with self._cache_lock:

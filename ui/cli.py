@@ -9,7 +9,19 @@ import typer
 
 from overread import __version__
 from overread.imaging.errors import OverreadError
-from overread.ui.commands import ask, chat, demo, doctor, eval, index, report, segment, serve, train
+from overread.ui.commands import (
+    ask,
+    chat,
+    demo,
+    doctor,
+    eval,
+    index,
+    report,
+    segment,
+    serve,
+    train,
+    users,
+)
 from overread.ui.terminal import RESEARCH_USE
 
 QUIET = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
@@ -33,6 +45,7 @@ app.command()(doctor.doctor)
 app.add_typer(index.app, name="index")
 app.add_typer(eval.app, name="eval")
 app.add_typer(train.app, name="train")
+app.add_typer(users.app, name="users")
 
 
 def _print_version(wanted: bool) -> None:

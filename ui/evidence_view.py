@@ -4,20 +4,24 @@ import base64
 import html
 import io
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image as PilImage
 
+from overread.agent.ledger import READER
 from overread.tools.base import Artifact, Evidence
 
 THUMBNAIL_PX = 136
 PICTURES = ("overlay", "contact_sheet", "plot")
+_BY = {READER: "by the reader"}
 NOTHING_YET = (
     "Nothing yet. Every statement of an answer cites a numbered piece of evidence; they are "
     "listed here with the tool that found each."
 )
 
 
+@lru_cache(maxsize=512)
 def thumbnail(path: Path) -> str:
     """Return a picture as a small `data:` URL, so that the page asks for no further file."""
     with PilImage.open(path) as picture:
@@ -46,10 +50,13 @@ def evidence_cards(evidence: Sequence[Evidence], locate: Locate | None = None) -
 def _card(item: Evidence, locate: Locate | None) -> str:
     pictures = [artifact for artifact in item.artifacts if artifact.kind in PICTURES]
     picture = f'<img alt="" src="{thumbnail(locate(pictures[0]))}">' if pictures and locate else ""
+    own = " reader" if item.tool == READER else ""
     return (
-        f'<div class="card" data-evidence="{html.escape(item.id)}">'
+        f'<div class="card{own}" role="button" tabindex="0" data-evidence="{html.escape(item.id)}" '
+        f'aria-label="Show {html.escape(item.id)}">'
         f'<div class="head"><span class="id">{html.escape(item.id)}</span>'
-        f'<span class="tool">{html.escape(item.tool)}</span>{_confidence(item.confidence)}</div>'
+        f'<span class="tool">{html.escape(_BY.get(item.tool, item.tool))}</span>'
+        f"{_confidence(item.confidence)}</div>"
         f'<div class="said">{html.escape(item.content)}</div>'
         f'<div class="meta">{html.escape(_origin(item))}</div>{picture}</div>'
     )

@@ -18,10 +18,10 @@ from overread.imaging.errors import ConfigError, InputError, UnknownReference
 from overread.imaging.files import write_whole
 from overread.imaging.study import ImageRef
 from overread.tools.base import Evidence
+from overread.ui.users import check_user
 
 UNTITLED = "New session"
 MAX_TITLE = 80
-_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 
 
 class Turn(BaseModel):
@@ -31,8 +31,8 @@ class Turn(BaseModel):
         question: In the reader's words.
         at: Position of the agent's session before it; None at the beginning.
         message: Index of its message. evidence: How much there was before.
-        asked: References that the agent had before.
-        done: Whether it was answered.
+        asked: References that the agent had before. images: Those that came with it.
+        done: Whether it was answered. answer: As verified.
     """
 
     question: str
@@ -40,7 +40,9 @@ class Turn(BaseModel):
     message: int
     evidence: int
     asked: list[str]
+    images: list[str] = []
     done: bool = False
+    answer: str | None = None
 
 
 class Report(BaseModel):
@@ -66,7 +68,7 @@ class Room(BaseModel):
     Attributes:
         id: Also the agent's session. title: For the list.
         made, changed: Seconds since 1970.
-        studies: That may be looked at here. added: Of those, the ones this room brought.
+        images: References of all that was opened here.
         asked: References of the images that the agent has.
         turns, messages, evidence: Oldest first; messages are those of `gr.Chatbot`.
         artifacts: Paths of all artifacts ever made here, those of undone questions too.
@@ -78,8 +80,7 @@ class Room(BaseModel):
     title: str = UNTITLED
     made: float = Field(default_factory=time.time)
     changed: float = Field(default_factory=time.time)
-    studies: list[str] = []
-    added: list[str] = []
+    images: list[str] = []
     asked: list[str] = []
     turns: list[Turn] = []
     messages: list[dict[str, Any]] = []
@@ -113,7 +114,7 @@ class Room(BaseModel):
 
     def may_see(self, ref: ImageRef) -> bool:
         """Whether an image was opened here, or is a case that evidence of this room names."""
-        return ref.study_id in self.studies or ref.study_id in self.neighbours()
+        return str(ref) in self.images or ref.study_id in self.neighbours()
 
     def neighbours(self) -> dict[str, str]:
         """Return the studies of similar cases that evidence names, with what they are called."""
@@ -124,6 +125,17 @@ class Room(BaseModel):
             if re.fullmatch(r"case \d+", name)
         }
 
+    def turn_of(self, message: int) -> int:
+        """Return the number of the question (0-based) that a message belongs to.
+
+        Raises:
+            UnknownReference: There is none.
+        """
+        for number in reversed(range(len(self.turns))):
+            if self.turns[number].message <= message < len(self.messages):
+                return number
+        raise UnknownReference("there is no such question in this session")
+
     def rewind(self, number: int) -> Turn:
         """Take back question `number` (0-based) and all after it, and return it.
 
@@ -133,7 +145,8 @@ class Room(BaseModel):
         if not 0 <= number < len(self.turns):
             raise UnknownReference("there is no such question in this session")
         turn = self.turns[number]
-        self.turns, self.messages = self.turns[:number], self.messages[: turn.message]
+        self.turns = self.turns[:number]
+        del self.messages[turn.message :]
         self.evidence, self.asked = self.evidence[: turn.evidence], turn.asked
         self.thumbs = {i: thumb for i, thumb in self.thumbs.items() if i < turn.message}
         if self.report and self.report.evidence not in {item.id for item in self.evidence}:
@@ -151,11 +164,10 @@ class Rooms:
         self._lock = RLock()
 
     def new(self, user: str) -> Room:
-        """Make and store an empty room."""
+        """Return an empty room; it is stored when it is first saved."""
         room = Room(id=new_session_id())
         with self._lock:
-            self._open[user, room.id] = room
-        self.save(user, room)
+            self._open[check_user(user), room.id] = room
         return room
 
     def get(self, user: str, session: str) -> Room:
@@ -218,17 +230,3 @@ class Rooms:
             return self._folder(user) / f"{check_session_id(session)}.json"
         except InputError:
             raise UnknownReference("there is no such session") from None
-
-
-def check_user(name: str) -> str:
-    """Return a user's name.
-
-    Raises:
-        InputError: It is not 1 to 64 letters, digits or one of `. _ @ + -`, led by a letter or digit.
-    """
-    if not _USER.fullmatch(name):
-        raise InputError(
-            f"'{name:.64}' is not a user name; use 1 to 64 letters, digits or . _ @ + -, "
-            "the first a letter or a digit"
-        )
-    return name

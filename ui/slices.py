@@ -1,5 +1,6 @@
 """Images for the viewer: raw values of bounded size, so that the browser applies the window."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from skimage.transform import resize
 
 from overread.imaging.archive import Archive
 from overread.imaging.render import window_of
-from overread.imaging.study import Image, ImageRef
+from overread.imaging.study import Image, Pixels
 
 MAX_SIDE = 2048
 """Larger images are sent at a whole fraction of their resolution."""
@@ -104,8 +105,15 @@ def facts(plane: Plane) -> dict[str, Any]:
     return asdict(plane)
 
 
-def study_facts(archive: Archive, study_id: str) -> dict[str, Any]:
+def study_facts(
+    archive: Archive, study_id: str, shown: Collection[str] | None = None
+) -> dict[str, Any]:
     """Return a study for the list at the left: its series, each with the references of its images.
+
+    Args:
+        archive: Where it is.
+        study_id: Its id.
+        shown: References that may be shown; all if None.
 
     Raises:
         UnknownReference: No such study.
@@ -113,7 +121,8 @@ def study_facts(archive: Archive, study_id: str) -> dict[str, Any]:
     record = archive.study(study_id)
     series: dict[str, list[str]] = {}
     for ref in record.refs:
-        series.setdefault(ref.series, []).append(str(ref))
+        if shown is None or str(ref) in shown:
+            series.setdefault(ref.series, []).append(str(ref))
     return {
         "id": record.id,
         "modality": record.modality,
@@ -126,14 +135,7 @@ def study_facts(archive: Archive, study_id: str) -> dict[str, Any]:
     }
 
 
-def series_of(archive: Archive, ref: ImageRef) -> list[str]:
-    """Return the references of an image's series, in order."""
-    return [
-        str(other) for other in archive.study(ref.study_id).refs if other.series == ref.series
-    ]
-
-
-def _bounded(pixels: np.ndarray) -> np.ndarray:
+def _bounded(pixels: Pixels) -> Pixels:
     factor = -(-max(pixels.shape[:2]) // MAX_SIDE)
     if factor == 1:
         return pixels

@@ -1,10 +1,7 @@
-"""One question in the app: runs the agent and turns its events into what a person sees."""
+"""One question in the reading room: runs the agent and turns its events into what a reader sees."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
-
-from PIL import Image as PilImage
 
 from overread.agent.answer import Answer
 from overread.agent.assistant import Assistant
@@ -13,62 +10,104 @@ from overread.agent.events import (
     Event,
     EvidenceAdded,
     Revising,
-    SessionStarted,
     StepPlanned,
     Token,
     ToolFinished,
     ToolStarted,
 )
 from overread.imaging.errors import OverreadError
-from overread.imaging.render import to_view
 from overread.imaging.study import ImageRef
 from overread.tools.base import Evidence
-from overread.tools.pictures import png
-from overread.ui.files import replace_file
+from overread.ui.rooms import Report, Room, Rooms, Turn
 from overread.ui.view import View
-from overread.ui.wording import (
-    call_text,
-    caveats,
-    emphasise_citations,
-    plain_markdown,
-    time_split,
-)
-
-PICTURE_PX = 1024
+from overread.ui.wording import call_text, caveats, link_citations, plain_markdown, time_split
 
 
 class Turns:
-    """Answers questions for any number of browser tabs."""
+    """Answers the questions of any number of rooms."""
 
-    def __init__(self, assistant: Assistant, downloads: Path) -> None:
-        """Use one agent and the stores it writes to; reports to download go to `downloads`."""
+    def __init__(self, assistant: Assistant, rooms: Rooms) -> None:
+        """Use one agent, and keep what is said in `rooms`."""
         self._assistant = assistant
-        self._downloads = downloads
-        self._archive = assistant.resources.archive
-        self._artifacts = assistant.resources.artifacts
+        self._rooms = rooms
+        self._running: dict[str, View] = {}
 
-    async def __call__(
-        self, view: View, question: str, files: Sequence[Path]
-    ) -> AsyncIterator[View]:
-        """Answer one question; yields the view whenever it changed. An error is a message in it."""
-        view.say(plain_markdown(question) or "…", role="user")
-        yield view
+    async def ask(
+        self, user: str, room: Room, question: str, refs: Sequence[str]
+    ) -> AsyncIterator[None]:
+        """Answer a question; yields whenever the room changed. An error is a message in it.
+
+        Args:
+            user: Whose room.
+            room: Where it is asked.
+            question: In words.
+            refs: Of images that the session does not have yet.
+        """
+        before = await asyncio.to_thread(self._assistant.position, room.id)
+        turn = Turn(
+            question=question,
+            at=before,
+            message=len(room.messages),
+            evidence=len(room.evidence),
+            asked=list(room.asked),
+            images=[ref for ref in refs if ref not in room.asked],
+        )
+        room.name_after(question)
+        room.turns.append(turn)
+        async for _ in self._run(user, room, turn, None):
+            yield
+
+    async def again(
+        self, user: str, room: Room, number: int, question: str | None = None
+    ) -> AsyncIterator[None]:
+        """Ask question `number` (0-based) again, in other words if given; later ones are undone.
+
+        One that was stopped goes on at the last finished step.
+        """
+        last = number == len(room.turns) - 1
+        stopped = last and question is None and not room.turns[number].done
+        found = list(room.evidence)
+        turn = room.rewind(number)
+        turn = turn.model_copy(update={"question": question or turn.question, "done": False})
+        room.turns.append(turn)
+        if stopped:
+            room.evidence = found
+        elif turn.at is None:
+            await asyncio.to_thread(self._assistant.forget, room.id)
+        async for _ in self._run(user, room, turn, None if stopped else turn.at):
+            yield
+
+    def stop(self, room: Room) -> None:
+        """Say in a room that its question was stopped."""
+        self._running.pop(room.id, View(room.messages)).stop()
+
+    async def _run(self, user: str, room: Room, turn: Turn, at: str | None) -> AsyncIterator[None]:
+        view = self._running[room.id] = View(room.messages)
+        view.say(plain_markdown(turn.question) or "…", role="user")
+        await asyncio.to_thread(self._rooms.save, user, room)
+        yield
+        refs = [ImageRef.parse(ref) for ref in turn.images]
         try:
-            async for event in self._assistant.astream(question, files, view.session, may_ask=True):
-                await asyncio.to_thread(self._apply, view, event)
-                yield view
+            async for event in self._assistant.astream(
+                turn.question, refs, room.id, may_ask=True, at=at
+            ):
+                await asyncio.to_thread(self._apply, room, turn, view, event)
+                if not isinstance(event, Token):
+                    await asyncio.to_thread(self._rooms.save, user, room)
+                yield
         except OverreadError as error:
+            view.drop_stream()
             view.settle()
             view.say(f"⚠️ {plain_markdown(str(error))}")
-            yield view
+            await asyncio.to_thread(self._rooms.save, user, room)
+            yield
+        finally:
+            self._running.pop(room.id, None)
 
-    def _apply(self, view: View, event: Event) -> None:
+    def _apply(self, room: Room, turn: Turn, view: View, event: Event) -> None:
         match event:
-            case SessionStarted():
-                view.session = event.session
             case EvidenceAdded():
-                view.evidence.append(event.evidence)
-                self._show_image(view, event.evidence)
+                room.remember(event.evidence)
             case StepPlanned():
                 view.why = event.why
             case ToolStarted():
@@ -80,42 +119,31 @@ class Turns:
                     event.call, plain_markdown(said), event.seconds, failed=event.error is not None
                 )
                 if event.evidence:
-                    view.evidence.append(event.evidence)
-                    self._show_artifacts(view, event.evidence)
+                    room.remember(event.evidence)
+                    self._take_report(room, turn, event.evidence)
             case Token():
                 view.stream(plain_markdown(event.text))
             case Revising():
                 view.drop_stream()
             case AnswerReady():
-                self._show_answer(view, event.answer)
+                self._show_answer(room, turn, view, event.answer)
 
-    def _show_image(self, view: View, evidence: Evidence) -> None:
-        if evidence.image is None:
-            return
-        view.images += 1
-        caption = f"image {view.images}"
-        picture = PilImage.fromarray(to_view(self._archive.load(ImageRef.parse(evidence.image))))
-        picture.thumbnail((PICTURE_PX, PICTURE_PX))
-        stored = self._artifacts.put(png(picture), "contact_sheet", caption, ".png")
-        view.pictures.append((self._artifacts.path(stored), caption))
-        view.show(self._artifacts.path(stored), caption, role="user")
-
-    def _show_artifacts(self, view: View, evidence: Evidence) -> None:
+    def _take_report(self, room: Room, turn: Turn, evidence: Evidence) -> None:
         for artifact in evidence.artifacts:
-            path = self._artifacts.path(artifact)
-            if artifact.kind in ("overlay", "contact_sheet", "plot"):
-                view.pictures.append((path, f"{evidence.id} {artifact.name}"))
-                view.show(path, f"{evidence.id} {artifact.name}")
-            elif artifact.kind == "report":
-                name = f"overread-{view.session}-{evidence.id}{path.suffix}"
-                view.report = replace_file(self._downloads / name, path.read_bytes())
-                view.fold(artifact.name, path.read_text("utf-8").replace("![", r"\!["))
+            if artifact.kind == "report" and artifact.path.endswith(".md"):
+                text = self._assistant.resources.artifacts.read(artifact).decode("utf-8")
+                room.report = Report(
+                    evidence=evidence.id, question=turn.question, draft=text, text=text
+                )
 
-    def _show_answer(self, view: View, answer: Answer) -> None:
+    def _show_answer(self, room: Room, turn: Turn, view: View, answer: Answer) -> None:
         view.drop_stream()
         view.settle()
-        view.evidence = list(answer.evidence)
-        lines = [emphasise_citations(plain_markdown(answer.text), "**", "**")]
+        for item in answer.evidence:
+            room.remember(item)
+        room.asked = list(dict.fromkeys([*room.asked, *turn.images]))
+        turn.done, turn.answer = True, answer.text
+        lines = [link_citations(plain_markdown(answer.text))]
         lines += [f"> {plain_markdown(line)}" for line in caveats(answer)]
         lines.append(f"<small>{time_split(answer.usage)}. {answer.disclaimer}</small>")
         view.say("\n\n".join(lines))

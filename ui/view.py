@@ -1,45 +1,28 @@
-"""What the app shows in one browser tab: plain data that knows nothing of Gradio or the agent."""
+"""The messages of a conversation as a reader sees them: plain data that knows nothing of Gradio."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-
-from overread.tools.base import Evidence
 
 ChatMessage = dict[str, Any]
 
 
 @dataclass(slots=True, eq=False)
 class View:
-    """One browser tab: its session, its conversation and what stands beside it.
+    """A conversation that is being written.
 
     Attributes:
-        session: Id of the agent's session; None before the first question.
-        images: How many images the session has.
+        messages: For `gr.Chatbot`; those of a room, changed in place.
         why: The planner's reason for the step in progress.
-        messages: For `gr.Chatbot`.
-        pictures: Files and captions for the gallery: the images first, then what tools drew.
-        evidence: Of the whole session, oldest first.
-        report: The newest report file.
     """
 
-    session: str | None = None
-    images: int = 0
-    why: str = ""
     messages: list[ChatMessage] = field(default_factory=list)
-    pictures: list[tuple[Path, str]] = field(default_factory=list)
-    evidence: list[Evidence] = field(default_factory=list)
-    report: Path | None = None
+    why: str = ""
     _running: dict[int, ChatMessage] = field(default_factory=dict)
     _streaming: ChatMessage | None = None
 
     def say(self, text: str, role: str = "assistant") -> None:
         """Append a message."""
         self.messages.append({"role": role, "content": text})
-
-    def show(self, path: Path, caption: str, role: str = "assistant") -> None:
-        """Append a picture to the conversation."""
-        self.messages.append({"role": role, "content": {"path": str(path), "alt_text": caption}})
 
     def fold(self, title: str, text: str) -> None:
         """Append a text that unfolds."""
@@ -76,13 +59,14 @@ class View:
             self._streaming = None
 
     def settle(self) -> None:
-        """Leave no step shown as running."""
-        for message in self._running.values():
-            message["metadata"] = message["metadata"] | {"status": "done"}
+        """Leave no step shown as running, those of a process that was killed neither."""
+        for message in self.messages:
+            if message.get("metadata", {}).get("status") == "pending":
+                message["metadata"] = message["metadata"] | {"status": "done"}
         self._running.clear()
 
     def stop(self) -> None:
         """Say that the user stopped the question."""
         self.drop_stream()
         self.settle()
-        self.say("Stopped. Ask again when you like.")
+        self.say("Stopped. Retry goes on from the last finished step.")

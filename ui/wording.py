@@ -67,5 +67,14 @@ def emphasise_citations(text: str, start: str, end: str) -> str:
     return _CITATION.sub(rf"{start}[\1]{end}", text)
 
 
+def link_citations(text: str) -> str:
+    r"""Make each citation of escaped Markdown a link to its evidence.
+
+    >>> link_citations(r"Yes \[E2\].")
+    'Yes [\\[E2\\]](#E2).'
+    """
+    return _CITATION.sub(r"[\[\1\]](#\1)", text)
+
+
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"

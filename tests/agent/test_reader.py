@@ -37,7 +37,9 @@ def test_an_outline_of_the_readers_is_evidence_that_an_answer_may_cite(
     assert "[E2] outlined by the reader" in planner.texts()[1]
 
 
-@pytest.mark.parametrize("name, rows", [("", slice(4, 14)), ("x", slice(0, 0)), ("n" * 61, slice(2))])
+@pytest.mark.parametrize(
+    "name, rows", [("", slice(4, 14)), ("x", slice(0, 0)), ("n" * 61, slice(2))]
+)
 def test_an_outline_without_name_or_pixels_is_refused(make_assistant, picture, name, rows):
     assistant = make_assistant()
     ref = register(assistant, picture)
@@ -75,6 +77,6 @@ def test_others_tells_what_other_sessions_refer_to(make_assistant, picture, dark
     one, two = (register(assistant, file) for file in (picture, dark_picture))
     first = assistant.outline("one", Outlined(one, "x", square(assistant, one)))
     assistant.outline("two", Outlined(two, "x", square(assistant, two)))
-    artifacts, studies = assistant.others("two")
+    artifacts, studies = assistant.others(["two"])
     assert studies == {one.study_id} and isinstance(one, ImageRef)
     assert artifacts == {artifact.path for artifact in first.artifacts}

@@ -261,14 +261,14 @@ def test_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     }
 
 
-def test_a_removed_study_leaves_nothing_but_what_others_share(tmp_path: Path) -> None:
+def test_removed_images_leave_nothing_but_what_others_share(tmp_path: Path) -> None:
     archive = Archive(tmp_path)
-    archive.add([_study("st-1", seed=0), _study("st-2", seed=0), _study("st-3", seed=1)])
-    archive.remove("st-1")
-    archive.remove("st-3")
-    archive.remove("st-3")
-    assert [record.id for record in archive.studies()] == ["st-2"]
+    refs = archive.add([_study("st-1", seed=0), _study("st-2", seed=0), _study("st-3", seed=1)])
+    archive.remove(refs[:3])
+    archive.remove([*refs[6:8], ImageRef("st-9", "s0", "i0")])
+    assert [record.id for record in archive.studies()] == ["st-2", "st-3"]
     assert archive.load(ImageRef("st-2", "s0", "i1")).shape == (5, 7)
-    assert len(list((tmp_path / "pixels").iterdir())) == 3
+    assert archive.study("st-3").refs == (ImageRef("st-3", "s0", "i2"),)
+    assert len(list((tmp_path / "pixels").iterdir())) == 4
     with pytest.raises(UnknownReference):
-        archive.load(ImageRef("st-3", "s0", "i0"))
+        archive.load(refs[6])

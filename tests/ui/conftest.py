@@ -6,8 +6,10 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -124,3 +126,46 @@ def chest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic chest radiograph with a left effusion, as DICOM."""
     domain, patient = EFFUSION
     return write(generate(domain, patient), tmp_path_factory.mktemp("chest"))
+
+
+@pytest.fixture(scope="module")
+def room_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of `room_url`."""
+    return tmp_path_factory.mktemp("room-data")
+
+
+@pytest.fixture(scope="module")
+def room_url(planner_url: str, room_data: Path) -> Iterator[str]:
+    """The reading room with the scripted planner and an index of phantoms, for a whole module."""
+    with reading_room(room_data, "--base-url", planner_url) as url:
+        yield url
+
+
+@contextmanager
+def reading_room(data: Path, *arguments: str, log: Path | None = None) -> Iterator[str]:
+    """Run `overread chat` until the block ends; it must end well."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-c", INTERRUPTIBLE, "chat", "--port", str(port), *arguments]
+    errors = (log or data.with_suffix(".log")).open("w+")
+    process = subprocess.Popen(command, env=environment(data), stderr=errors, text=True)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while True:
+            assert process.poll() is None, Path(errors.name).read_text()
+            try:
+                urllib.request.urlopen(url, timeout=5).close()
+                break
+            except urllib.error.HTTPError:
+                break  # it asks who is there
+            except OSError:
+                time.sleep(0.5)
+        yield url
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=120)
+        errors.close()
+    said = Path(errors.name).read_text()
+    assert process.returncode == 130, said
+    assert "Traceback" not in said, said

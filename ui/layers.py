@@ -1,0 +1,82 @@
+"""What a piece of evidence looks like on its image: masks, a box, neighbours; for the viewer."""
+
+from typing import Any
+
+import numpy as np
+
+from overread.imaging.errors import InputError, UnknownReference
+from overread.imaging.study import ImageRef, Mask
+from overread.tools.base import Artifact, Evidence
+from overread.tools.clicks import read_mask
+from overread.tools.targets import canonical
+from overread.ui.desk import Desk
+from overread.ui.rooms import Room
+
+
+def evidence_facts(desk: Desk, evidence: Evidence) -> dict[str, Any]:
+    """Return what the viewer needs to show a piece of evidence: image, layer names, box, points."""
+    arguments = evidence.arguments
+    return {
+        "id": evidence.id,
+        "tool": evidence.tool,
+        "content": evidence.content,
+        "image": evidence.image,
+        "layers": _names(evidence),
+        "box": arguments.get("box"),
+        "points": arguments.get("points") or [],
+        "neighbours": _neighbours(desk, evidence),
+    }
+
+
+def mask_of(desk: Desk, room: Room, evidence: Evidence, name: str) -> Mask:
+    """Return one mask of a piece of evidence.
+
+    A measurement stores no masks: the segmenter that made them makes them again.
+
+    Raises:
+        UnknownReference: The evidence has no such mask.
+        InputError: The segmenter no longer knows the target.
+    """
+    if evidence.image is None or name not in _names(evidence):
+        raise UnknownReference(f"{evidence.id} has no mask '{name:.60}'")
+    image = desk.image(room, evidence.image)
+    resources = desk.assistant.resources
+    if artifact := _stored(evidence, name):
+        return read_mask(resources.artifacts.read(artifact), image.shape)
+    segmenter = resources.segmenter()
+    try:
+        return segmenter.segment(image, canonical(name, segmenter.targets)).mask
+    except InputError:
+        return np.zeros(image.shape, bool)  # a target of another tool's own
+
+
+def _names(evidence: Evidence) -> list[str]:
+    masks = [artifact.name for artifact in evidence.artifacts if artifact.kind == "mask"]
+    if masks:
+        return [name.removeprefix("mask of ") for name in masks]
+    if not any(artifact.kind == "overlay" for artifact in evidence.artifacts):
+        return []
+    named = (evidence.values.get(key) for key in ("target", "reference"))
+    return [str(name) for name in named if name]
+
+
+def _stored(evidence: Evidence, name: str) -> Artifact | None:
+    for artifact in evidence.artifacts:
+        if artifact.kind == "mask" and artifact.name.removeprefix("mask of ") == name:
+            return artifact
+    return None
+
+
+def _neighbours(desk: Desk, evidence: Evidence) -> list[dict[str, str]]:
+    """Return the similar cases, each with the image that stands for it."""
+    found = []
+    archive = desk.assistant.resources.archive
+    for name, value in evidence.values.items():
+        if not name.startswith("case ") or not name[5:].isdecimal():
+            continue
+        try:
+            refs = archive.study(str(value).split(" (")[0]).refs
+        except UnknownReference:
+            continue  # taken out of the archive since
+        found.append({"name": name, "image": str(ImageRef.parse(str(refs[len(refs) // 2])))})
+    return found

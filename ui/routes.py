@@ -1,0 +1,222 @@
+"""What the viewer asks the server for, over HTTP; every route checks the room's owner first."""
+
+import base64
+import binascii
+import io
+import json
+import zipfile
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+
+from overread.agent.reader import Outlined
+from overread.imaging.errors import InputError, UnknownReference
+from overread.imaging.study import Mask
+from overread.tools import geometry
+from overread.tools.clicks import Prompts, answer, mask_png, read_mask
+from overread.tools.segmenter import Segmentation
+from overread.tools.targets import canonical
+from overread.ui.deleting import delete_room
+from overread.ui.desk import Desk
+from overread.ui.gate import USER
+from overread.ui.layers import evidence_facts, mask_of
+from overread.ui.report_editing import report_file
+from overread.ui.rooms import MAX_TITLE, Room
+from overread.ui.slices import PRESETS, encode, facts, study_facts
+
+MAX_MASK_CHARS = 8 * 1024**2
+_PRIVATE = {"Cache-Control": "no-store"}
+_OURS = "x-overread"
+
+Xy = tuple[float, float]
+
+
+class Drawn(BaseModel, extra="forbid"):
+    """What a reader drew: see `Prompts`. Masks are PNG in base64."""
+
+    image: str = Field(max_length=300)
+    target: str | None = Field(None, max_length=60)
+    points: list[tuple[int, int, bool]] = Field(default=[], max_length=200)
+    box: tuple[int, int, int, int] | None = None
+    strokes: list[list[Xy]] = Field(default=[], max_length=200)
+    previous: str | None = Field(None, max_length=MAX_MASK_CHARS)
+
+
+class Accepted(BaseModel, extra="forbid"):
+    """A mask that the reader stands for."""
+
+    image: str = Field(max_length=300)
+    name: str = Field(max_length=60)
+    mask: str = Field(max_length=MAX_MASK_CHARS)
+    assisted: bool = True
+
+
+class Renamed(BaseModel, extra="forbid"):
+    """A session's new title."""
+
+    title: str = Field(min_length=1, max_length=MAX_TITLE)
+
+
+def only_ours(request: Request) -> None:
+    """Refuse a change that a page of another site could have sent: it cannot set this header."""
+    if request.method != "GET" and _OURS not in request.headers:
+        raise HTTPException(403, "the header X-Overread is missing")
+
+
+def make_routes(desk: Desk) -> APIRouter:
+    """Return the routes below `/reading`."""
+    router = APIRouter(prefix="/reading", dependencies=[Depends(only_ours)])
+    resources = desk.assistant.resources
+
+    def user(request: Request) -> str:
+        return str(request.scope[USER])
+
+    def room(session: str, who: Annotated[str, Depends(user)]) -> Room:
+        return desk.rooms.get(who, session)
+
+    User, Here = Annotated[str, Depends(user)], Annotated[Room, Depends(room)]
+
+    @router.get("/sessions")
+    def sessions(who: User) -> list[dict[str, Any]]:
+        return [
+            {"id": r.id, "title": r.title, "changed": r.changed, "questions": len(r.turns)}
+            for r in desk.rooms.of(who)
+        ]
+
+    @router.get("/sessions/{session}")
+    def session(here: Here, who: User) -> dict[str, Any]:
+        studies = list(dict.fromkeys(ref.split("/")[0] for ref in here.images))
+        return {
+            "id": here.id,
+            "title": here.title,
+            "user": who,
+            "studies": [study_facts(resources.archive, study, here.images) for study in studies],
+            "examples": [
+                study_facts(resources.archive, item.study)
+                | {"title": item.title, "question": item.question, "prior": item.prior}
+                for item in desk.examples
+            ],
+            "asked": here.asked,
+            "evidence": [evidence_facts(desk, item) for item in here.evidence],
+            "presets": PRESETS,
+            "targets": resources.segmenter().targets,
+        }
+
+    @router.patch("/sessions/{session}")
+    def rename(here: Here, who: User, given: Renamed) -> dict[str, str]:
+        here.title = " ".join(given.title.split()) or here.title
+        desk.rooms.save(who, here)
+        return {"title": here.title}
+
+    @router.delete("/sessions/{session}")
+    def delete(session: str, who: User) -> dict[str, bool]:
+        delete_room(desk.assistant, desk.rooms, desk.feedback, who, session)
+        return {"deleted": True}
+
+    @router.get("/sessions/{session}/export")
+    def export(here: Here) -> Response:
+        headers = {"Content-Disposition": f'attachment; filename="overread-{here.id}.zip"'}
+        return Response(exported(desk, here), media_type="application/zip", headers=headers)
+
+    @router.get("/sessions/{session}/pixels/{ref:path}")
+    def pixels(here: Here, ref: str) -> Response:
+        plane, data = encode(desk.image(here, ref))
+        headers = {"X-Overread-Plane": json.dumps(facts(plane))} | _PRIVATE
+        return Response(data, media_type="application/octet-stream", headers=headers)
+
+    @router.get("/sessions/{session}/evidence/{evidence}/mask")
+    def mask(here: Here, evidence: str, name: str) -> Response:
+        found = mask_of(desk, here, here.find(evidence), name)
+        return Response(mask_png(found), media_type="image/png", headers=_PRIVATE)
+
+    @router.get("/sessions/{session}/artifacts/{sha256}")
+    def artifact(here: Here, sha256: str) -> Response:
+        for item in here.evidence:
+            for made in item.artifacts:
+                if made.sha256 == sha256:
+                    data = resources.artifacts.read(made)
+                    kind = "image/png" if made.path.endswith(".png") else "text/plain"
+                    return Response(data, media_type=kind, headers=_PRIVATE)
+        raise UnknownReference("this session has no such artifact")
+
+    @router.post("/sessions/{session}/clicks")
+    def clicks(here: Here, drawn: Drawn) -> Response:
+        image = desk.image(here, drawn.image)
+        previous = _mask(drawn.previous, image.shape) if drawn.previous else None
+        segmenter = resources.segmenter()
+        target = canonical(drawn.target, segmenter.targets) if drawn.target else None
+        prompts = Prompts(target, drawn.points, drawn.box, drawn.strokes, previous)
+        found = answer(segmenter, image, prompts)
+        told = _told(found, image.spacing_mm) | {"version": segmenter.version}
+        headers = {"X-Overread-Mask": json.dumps(told)} | _PRIVATE
+        return Response(mask_png(found.mask), media_type="image/png", headers=headers)
+
+    @router.post("/sessions/{session}/outlines")
+    def outlines(here: Here, who: User, accepted: Accepted) -> dict[str, Any]:
+        image = desk.image(here, accepted.image)
+        outlined = Outlined(
+            image.ref,
+            accepted.name,
+            _mask(accepted.mask, image.shape),
+            resources.segmenter().version if accepted.assisted else None,
+        )
+        entry = desk.assistant.outline(here.id, outlined)
+        if str(image.ref) not in here.asked:
+            here.asked.append(str(image.ref))
+        for item in desk.assistant.evidence(here.id):
+            here.remember(item)
+        desk.rooms.save(who, here)
+        return evidence_facts(desk, entry)
+
+    @router.get("/sessions/{session}/report.md")
+    def report(here: Here) -> Response:
+        if here.report is None:
+            raise UnknownReference("this session has no report")
+        name, text = report_file(here.id, here.report)
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(text, media_type="text/markdown; charset=utf-8", headers=headers)
+
+    return router
+
+
+def exported(desk: Desk, room: Room) -> bytes:
+    """Return a session as a zip: `session.json`, and its artifacts under their names."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("session.json", room.model_dump_json(indent=1))
+        names: set[str] = set()
+        for item in room.evidence:
+            for artifact in item.artifacts:
+                if artifact.path not in names:
+                    names.add(artifact.path)
+                    data = desk.assistant.resources.artifacts.read(artifact)
+                    archive.writestr(f"artifacts/{artifact.path}", data)
+        if room.report is not None:
+            name, text = report_file(room.id, room.report)
+            archive.writestr(name, text)
+    return packed.getvalue()
+
+
+async def tell_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer an error of ours with its one sentence."""
+    status = 404 if isinstance(error, UnknownReference) else 400
+    return JSONResponse({"error": str(error)}, status)
+
+
+def _mask(text: str, shape: tuple[int, int]) -> Mask:
+    try:
+        return read_mask(base64.b64decode(text, validate=True), shape)
+    except binascii.Error as error:
+        raise InputError("the mask is not base64") from error
+
+
+def _told(found: Segmentation, spacing: tuple[float, float] | None) -> dict[str, Any]:
+    """Return what is told of a mask beside it."""
+    told: dict[str, Any] = {"found": found.found, "confidence": round(found.confidence, 3)}
+    told["pixels"] = int(found.mask.sum())
+    if spacing is not None and found.mask.any():
+        told["area_mm2"] = round(geometry.area(found.mask, spacing), 1)
+        told["long_axis_mm"] = round(geometry.axes(found.mask, spacing)[0], 1)
+    return told
