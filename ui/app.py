@@ -234,7 +234,7 @@ class App:
             mark(room, user),
             room.id,
             gr.Textbox(value=report.text if report else "", interactive=open_report),
-            status(report),
+            status(room.id, report),
             difference(report.draft, report.text) if report else "",
             gr.Button(interactive=open_report),
             gr.Button(interactive=open_report),

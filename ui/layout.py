@@ -84,7 +84,7 @@ def lay_out(max_question_chars: int) -> Layout:
                 )
                 consent = gr.Checkbox(False, label=CONSENT, container=False, elem_id="consent")
             with gr.Tab("Report", elem_id="report-tab"):
-                report_status = gr.HTML(status(None), elem_id="report-status")
+                report_status = gr.HTML(status("", None), elem_id="report-status")
                 report = gr.Textbox(
                     label="Report (Markdown)",
                     lines=14,

@@ -38,12 +38,14 @@ def difference(draft: str, text: str) -> str:
     return f'<div class="diff">{"".join(lines)}</div>'
 
 
-def status(report: Report | None) -> str:
-    """Return one line on the report, as HTML."""
+def status(session: str, report: Report | None) -> str:
+    """Return one line on a session's report, with a link to export it, as HTML."""
     if report is None:
         return '<p class="report-status">No report yet. Ask for one: “Write a report.”</p>'
+    link = f'<a href="/reading/sessions/{html.escape(session)}/report.md" download>Export</a>'
     if report.signed_by is None:
-        return f'<p class="report-status draft">{DRAFT} · from {html.escape(report.evidence)}</p>'
-    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(report.signed_at))
-    who = html.escape(report.signed_by)
-    return f'<p class="report-status signed">Signed by {who}, {when}</p>'
+        told, kind = f"{DRAFT} · from {html.escape(report.evidence)}", "draft"
+    else:
+        when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(report.signed_at))
+        told, kind = f"Signed by {html.escape(report.signed_by)}, {when}", "signed"
+    return f'<p class="report-status {kind}">{told}{link}</p>'

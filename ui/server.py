@@ -1,6 +1,8 @@
 """The reading room as one web application: gate, login, viewer routes, and Gradio behind them."""
 
+import asyncio
 import html
+import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -86,8 +88,15 @@ def serve(app: FastAPI, listening: socket.socket, on_ready: Callable[[], None]) 
             timeout_graceful_shutdown=_GRACE_S,
         )
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     on_ready()
     server.run(sockets=[listening])
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of the log is more than that open pages lost the app when it was stopped."""
+    cancelled = record.exc_info and record.exc_info[0] is asyncio.CancelledError
+    return not cancelled and not record.getMessage().startswith("Cancel ")
 
 
 def _add_login(app: FastAPI, access: PasswordAccess) -> None:

@@ -35,6 +35,11 @@ def step_for(question: str, replies: int, next_evidence: int) -> Step:
             {"why": "write it down", "calls": [_call("generate_report")]},
             {"why": "done", "answer": f"A draft report was written {second}."},
         ]
+    elif "look like" in question:
+        steps = [
+            {"why": "look them up", "calls": [_call("find_similar_cases")]},
+            {"why": "done", "answer": f"The similar cases are listed {first}."},
+        ]
     elif "modality" in question:
         steps = [{"why": "the file says so", "answer": "The modality is CR [E1]."}]
     else:

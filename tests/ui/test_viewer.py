@@ -1,5 +1,7 @@
 """The viewer as a reader uses it: windows, zoom, slices, frames, two images, evidence."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from overread.imaging.phantoms import sample, write_manifest
 from tests.ui.browser import ask, at, chromium, enter, grey, open_example, open_files, pane
+from tests.ui.conftest import INTERRUPTIBLE, environment
 
 pytestmark = pytest.mark.slow
 
@@ -165,6 +169,19 @@ def test_a_citation_jumps_to_its_image_and_mask(page: Page, room_url: str) -> No
     expect(pane(page)).to_have_attribute("data-layers", "")
 
 
+@pytest.fixture(scope="module")
+def cases(room_data: Path, room_url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """An index of some phantoms in the data folder of the running app."""
+    folder = tmp_path_factory.mktemp("cases")
+    manifest = write_manifest(sample("train", 6, 5, ("chest-xray",)), folder)
+    built = subprocess.run(
+        [sys.executable, "-c", INTERRUPTIBLE, "index", "build", str(manifest)],
+        env=environment(room_data), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr
+
+
+@pytest.mark.usefixtures("cases")
 def test_similar_cases_stand_beside_the_image(page: Page, room_url: str) -> None:
     enter(page, room_url)
     open_example(page, "Chest X-ray")
