@@ -217,9 +217,13 @@ class Assistant:
         """
         return self._wait(self._engine.outline(check_session_id(session), outlined))
 
-    def evidence(self, session: str) -> tuple[Evidence, ...]:
-        """Return the evidence of a session, oldest first; none for an unknown one."""
-        return self._wait(self._engine.evidence(check_session_id(session)))
+    def evidence(self, session: str) -> list[Evidence]:
+        """Return the evidence of a session, oldest first.
+
+        Raises:
+            UnknownReference: There is no such session.
+        """
+        return self._wait(self._engine.recall(check_session_id(session)))[0]
 
     def others(self, but: Collection[str]) -> tuple[set[str], set[str]]:
         """Return the artifacts (paths) and studies (ids) that sessions outside `but` refer to."""

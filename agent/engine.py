@@ -107,11 +107,6 @@ class Engine:
             await self._graph.aupdate_state(config, change, as_node="answer")
             return entry
 
-    async def evidence(self, session: str) -> tuple[Evidence, ...]:
-        """Return the evidence of a session, oldest first."""
-        values = (await self._graph.aget_state(self._config(session))).values
-        return tuple(Evidence.model_validate(item) for item in values.get("evidence", ()))
-
     async def others(self, but: Collection[str]) -> tuple[set[str], set[str]]:
         """Return the artifacts (paths) and studies (ids) that sessions outside `but` refer to."""
         artifacts: set[str] = set()

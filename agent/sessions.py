@@ -103,7 +103,7 @@ def remembered(data: Path, prefix: str) -> list[str]:
 
 
 async def threads(saver: AsyncSqliteSaver) -> list[str]:
-    """Return the ids of all sessions that have a checkpoint."""
+    """Return the ids of all sessions that have a checkpoint; reports are not sessions."""
     query = "SELECT DISTINCT thread_id FROM checkpoints ORDER BY thread_id"
     async with saver.lock, saver.conn.execute(query) as rows:
-        return [str(row[0]) async for row in rows]
+        return [str(row[0]) async for row in rows if "/" not in row[0]]

@@ -20,6 +20,7 @@ from overread.ui.turn import Turns
 from overread.ui.view import View
 from overread.ui.wording import plain_markdown
 
+REPORT_TOOL = "generate_report"
 CONCURRENT_TURNS = 20
 KEEP_UPLOADS_S = 24 * 3600
 _SHOWN_JS = (
@@ -73,6 +74,9 @@ class App:
         parts.box.stop(self._stop, parts.session, outputs, cancels=running, **hidden)
         liked = [parts.session, parts.consent]
         parts.chat.like(self._reports.rate, liked, None, **hidden)
+        parts.draft.click(self._reports.draft, parts.session, None, **hidden).then(
+            self._show_room, parts.session, outputs, **hidden
+        )
         edited = [parts.session, parts.report, parts.consent]
         parts.save.click(self._reports.save, edited, None, **hidden).then(
             self._show_room, parts.session, outputs, **hidden
@@ -110,7 +114,9 @@ class App:
         last = room.turns[-1]
         if not last.done:
             return {"session": room.id, "error": str(room.messages[-1]["content"])}
-        evidence = [item.model_dump(mode="json") for item in room.evidence]
+        # Without the artifacts' paths: Gradio's client takes whatever has a path for a file to fetch.
+        left_out = {"artifacts": {"__all__": {"path"}}}
+        evidence = [item.model_dump(mode="json", exclude=left_out) for item in room.evidence]
         return {"session": room.id, "answer": last.answer, "evidence": evidence}
 
     def _enter(self, request: gr.Request) -> list[Any]:
@@ -158,6 +164,8 @@ class App:
             return
         async for _ in self._turns.ask(user, room, asked["text"], refs):
             yield self._show(user, room, busy=True)
+        if any(item.tool == REPORT_TOOL for item in room.evidence[room.turns[-1].evidence :]):
+            await asyncio.to_thread(self._reports.compose, user, room)
         yield self._show(user, room)
 
     async def _retry(

@@ -45,6 +45,7 @@ class Layout:
     report: gr.Textbox
     report_status: gr.HTML
     report_diff: gr.HTML
+    draft: gr.Button
     save: gr.Button
     sign: gr.Button
     consent: gr.Checkbox
@@ -94,6 +95,7 @@ def lay_out(max_question_chars: int) -> Layout:
                     elem_id="report",
                 )
                 with gr.Row():
+                    draft = gr.Button("Draft", size="sm", elem_id="draft-report")
                     save = gr.Button("Save", size="sm", interactive=False, elem_id="save-report")
                     sign = gr.Button(
                         "Sign", size="sm", variant="primary", interactive=False, elem_id="sign"
@@ -101,7 +103,7 @@ def lay_out(max_question_chars: int) -> Layout:
                 report_diff = gr.HTML("", elem_id="report-diff")
     return Layout(
         session, marker, shown, upload, chat, box, evidence,
-        report, report_status, report_diff, save, sign, consent,
+        report, report_status, report_diff, draft, save, sign, consent,
     )  # fmt: skip
 
 

@@ -1,23 +1,13 @@
-"""The report as its reader edits it: the difference to the draft, and the file that is exported."""
+"""What the report's editor shows: the difference to the draft, the status, the exports."""
 
 import difflib
 import html
-import time
 
 from overread.ui.rooms import Report
-from overread.ui.terminal import RESEARCH_USE
 
 DRAFT = "DRAFT, not signed"
+EXPORTS = {"md": "Markdown", "pdf": "PDF", "fhir": "FHIR", "sr": "DICOM SR", "seg": "DICOM SEG"}
 MAX_CHARS = 20_000
-
-
-def report_file(session: str, report: Report) -> tuple[str, str]:
-    """Return name and text of the exported report; one that is not signed says so on top."""
-    if report.signed_by is None:
-        return f"overread-{session}-draft.md", f"**{DRAFT}.** {RESEARCH_USE}\n\n{report.text}\n"
-    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(report.signed_at))
-    signed = f"Signed by {report.signed_by}, {when}. {RESEARCH_USE}"
-    return f"overread-{session}-signed.md", f"{report.text}\n\n---\n{signed}\n"
 
 
 def difference(draft: str, text: str) -> str:
@@ -39,13 +29,15 @@ def difference(draft: str, text: str) -> str:
 
 
 def status(session: str, report: Report | None) -> str:
-    """Return one line on a session's report, with a link to export it, as HTML."""
+    """Return one line on a session's report, with links to export it, as HTML."""
     if report is None:
-        return '<p class="report-status">No report yet. Ask for one: “Write a report.”</p>'
-    link = f'<a href="/reading/sessions/{html.escape(session)}/report.md" download>Export</a>'
+        return '<p class="report-status">No report yet. Draft one from the evidence.</p>'
+    here = f"/reading/sessions/{html.escape(session)}/report"
+    links = "".join(
+        f'<a href="{here}/{name}" download>{label}</a>' for name, label in EXPORTS.items()
+    )
     if report.signed_by is None:
-        told, kind = f"{DRAFT} · from {html.escape(report.evidence)}", "draft"
+        told, kind = DRAFT, "draft"
     else:
-        when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(report.signed_at))
-        told, kind = f"Signed by {html.escape(report.signed_by)}, {when}", "signed"
-    return f'<p class="report-status {kind}">{told}{link}</p>'
+        told, kind = f"Signed by {html.escape(report.signed_by)}, {report.signed_at}", "signed"
+    return f'<p class="report-status {kind}">{told}</p><p class="report-status">Export {links}</p>'

@@ -1,14 +1,18 @@
 """A reader's edits, signature and thumbs; with consent they become preference pairs."""
 
-import time
-from typing import Any
+from collections.abc import Sequence
 
 import gradio as gr
 
-from overread.imaging.errors import InputError
+from overread.imaging.errors import InputError, OverreadError
+from overread.tools.reporting.markdown import render
+from overread.tools.reporting.model import StructuredReport
 from overread.ui.desk import Desk
 from overread.ui.report_editing import MAX_CHARS
 from overread.ui.rooms import Report, Room
+
+QUESTION = "Write a report of this image."
+"""What a report answers, where it is learnt from."""
 
 
 class ReportEvents:
@@ -17,6 +21,25 @@ class ReportEvents:
     def __init__(self, desk: Desk) -> None:
         """Work on the rooms and the feedback of a desk."""
         self._desk = desk
+
+    def draft(self, session: str, request: gr.Request) -> None:
+        """Compose the report from the evidence of the session."""
+        user = str(request.username)
+        try:
+            self.compose(user, self._desk.rooms.get(user, session))
+        except OverreadError as error:
+            gr.Warning(str(error))
+
+    def compose(self, user: str, room: Room) -> None:
+        """Compose a room's report, or take up the one that was edited.
+
+        Raises:
+            OverreadError: There is no evidence yet, or the session is busy.
+        """
+        reports = self._desk.assistant.reports
+        reports.draft(room.id)
+        room.report = shown(reports.versions(room.id))
+        self._desk.rooms.save(user, room)
 
     def save(self, session: str, text: str, consent: bool, request: gr.Request) -> None:
         """Keep what the reader made of the draft."""
@@ -53,25 +76,50 @@ class ReportEvents:
 
     def _keep(self, user: str, session: str, text: str, consent: bool, sign: bool) -> None:
         room = self._desk.rooms.get(user, session)
-        report = room.report
-        if report is None or report.signed_by is not None:
+        if room.report is None or room.report.signed_by is not None:
             gr.Warning("There is no draft to edit.")
             return
         if not text.strip() or len(text) > MAX_CHARS:
             gr.Warning(f"A report has 1 to {MAX_CHARS:,} characters.")
             return
-        report.text = text
-        if sign:
-            report.signed_by, report.signed_at = user, time.time()
+        reports = self._desk.assistant.reports
+        try:
+            reports.edit(session, text)
+            if sign:
+                reports.sign(session, user)
+        except OverreadError as error:
+            gr.Warning(str(error))
+            return
+        room.report = shown(reports.versions(session))
         self._desk.rooms.save(user, room)
-        self._learn(user, room, report, consent)
+        self._learn(user, room, room.report, consent)
 
     def _learn(self, user: str, room: Room, report: Report, consent: bool) -> None:
-        id_ = f"{room.id}:report-{report.evidence}"
-        image: Any = room.find(report.evidence).image
-        if not consent or image is None or report.text.strip() == report.draft.strip():
+        id_ = f"{room.id}:report"
+        draft, text = (report.draft, report.text)
+        if not consent or draft.strip() == text.strip():
             self._desk.feedback.forget(user, room.id, id_)
             return
-        self._desk.feedback.note(
-            user, id_, report.question, report.draft, [str(image)], correction=report.text
-        )
+        self._desk.feedback.note(user, id_, QUESTION, draft, [report.image], correction=text)
+
+
+def shown(versions: Sequence[StructuredReport]) -> Report:
+    """Return a report for the editor.
+
+    Args:
+        versions: All, oldest first: the draft as composed, the edits, the signed one.
+    """
+    now = versions[-1]
+    return Report(
+        image=now.image,
+        draft=body(versions[0]),
+        text=body(now),
+        signed_by=now.signer,
+        signed_at=f"{now.signed_at:%Y-%m-%d %H:%M} UTC" if now.signed_at else "",
+    )
+
+
+def body(report: StructuredReport) -> str:
+    """Return the sections that a reader edits: without title, banner and the list of evidence."""
+    text = render(report)
+    return text[text.index("## Technique") :].split("\n## Evidence\n")[0].strip() + "\n"

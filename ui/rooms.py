@@ -46,20 +46,19 @@ class Turn(BaseModel):
 
 
 class Report(BaseModel):
-    """A drafted report and what the reader made of it.
+    """The report as the editor shows it; the agent keeps the report itself (`assistant.reports`).
 
     Attributes:
-        evidence: Id of the draft's evidence. question: What was asked for it.
-        draft: As the tool wrote it, Markdown. text: As the reader left it.
-        signed_by: Who signed; None for a draft. signed_at: Seconds since 1970.
+        image: Reference of the image it is about.
+        draft: As composed, Markdown. text: As the reader left it.
+        signed_by: Who signed; None for a draft. signed_at: When, for people.
     """
 
-    evidence: str
-    question: str
+    image: str
     draft: str
     text: str
     signed_by: str | None = None
-    signed_at: float | None = None
+    signed_at: str = ""
 
 
 class Room(BaseModel):
@@ -72,7 +71,7 @@ class Room(BaseModel):
         asked: References of the images that the agent has.
         turns, messages, evidence: Oldest first; messages are those of `gr.Chatbot`.
         artifacts: Paths of all artifacts ever made here, those of undone questions too.
-        report: The newest.
+        report: None until one is drafted.
         thumbs: Index of an answer's message to "up" or "down".
     """
 
@@ -149,7 +148,7 @@ class Room(BaseModel):
         del self.messages[turn.message :]
         self.evidence, self.asked = self.evidence[: turn.evidence], turn.asked
         self.thumbs = {i: thumb for i, thumb in self.thumbs.items() if i < turn.message}
-        if self.report and self.report.evidence not in {item.id for item in self.evidence}:
+        if self.report and self.report.signed_by is None:
             self.report = None
         return turn
 

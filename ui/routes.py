@@ -22,7 +22,6 @@ from overread.ui.deleting import delete_room
 from overread.ui.desk import Desk
 from overread.ui.gate import USER
 from overread.ui.layers import evidence_facts, mask_of
-from overread.ui.report_editing import report_file
 from overread.ui.rooms import MAX_TITLE, Room
 from overread.ui.slices import PRESETS, encode, facts, study_facts
 
@@ -170,32 +169,49 @@ def make_routes(desk: Desk) -> APIRouter:
         desk.rooms.save(who, here)
         return evidence_facts(desk, entry)
 
-    @router.get("/sessions/{session}/report.md")
-    def report(here: Here) -> Response:
-        if here.report is None:
-            raise UnknownReference("this session has no report")
-        name, text = report_file(here.id, here.report)
+    @router.get("/sessions/{session}/report/{kind}")
+    def report(here: Here, kind: str) -> Response:
+        files = report_files(desk, here, [kind])
+        name, data = (
+            files[0] if len(files) == 1 else (f"overread-{here.id}-{kind}.zip", zipped(files))
+        )
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(text, media_type="text/markdown; charset=utf-8", headers=headers)
+        return Response(data, media_type="application/octet-stream", headers=headers)
 
     return router
 
 
 def exported(desk: Desk, room: Room) -> bytes:
-    """Return a session as a zip: `session.json`, and its artifacts under their names."""
+    """Return a session as a zip: `session.json`, its artifacts under their names, its report."""
+    files = {"session.json": room.model_dump_json(indent=1).encode()}
+    for item in room.evidence:
+        for artifact in item.artifacts:
+            files[f"artifacts/{artifact.path}"] = desk.assistant.resources.artifacts.read(artifact)
+    if room.report is not None:
+        files |= dict(report_files(desk, room, ["md", "json"]))
+    return zipped(list(files.items()))
+
+
+def report_files(desk: Desk, room: Room, formats: list[str]) -> list[tuple[str, bytes]]:
+    """Return the files of a room's report by name; what is not signed is marked DRAFT.
+
+    Raises:
+        InputError: A format is unknown, or there is nothing to write in it.
+        UnknownReference: The room has no report.
+    """
+    if room.report is None:
+        raise UnknownReference("this session has no report")
+    reports = desk.assistant.reports
+    current = reports.versions(room.id)[-1]
+    return [(file.name, file.data) for file in reports.export(current, formats)]
+
+
+def zipped(files: list[tuple[str, bytes]]) -> bytes:
+    """Return files as a zip."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("session.json", room.model_dump_json(indent=1))
-        names: set[str] = set()
-        for item in room.evidence:
-            for artifact in item.artifacts:
-                if artifact.path not in names:
-                    names.add(artifact.path)
-                    data = desk.assistant.resources.artifacts.read(artifact)
-                    archive.writestr(f"artifacts/{artifact.path}", data)
-        if room.report is not None:
-            name, text = report_file(room.id, room.report)
-            archive.writestr(name, text)
+        for name, data in files:
+            archive.writestr(name, data)
     return packed.getvalue()
 
 

@@ -17,8 +17,7 @@ from overread.agent.events import (
 )
 from overread.imaging.errors import OverreadError
 from overread.imaging.study import ImageRef
-from overread.tools.base import Evidence
-from overread.ui.rooms import Report, Room, Rooms, Turn
+from overread.ui.rooms import Room, Rooms, Turn
 from overread.ui.view import View
 from overread.ui.wording import call_text, caveats, link_citations, plain_markdown, time_split
 
@@ -120,21 +119,12 @@ class Turns:
                 )
                 if event.evidence:
                     room.remember(event.evidence)
-                    self._take_report(room, turn, event.evidence)
             case Token():
                 view.stream(plain_markdown(event.text))
             case Revising():
                 view.drop_stream()
             case AnswerReady():
                 self._show_answer(room, turn, view, event.answer)
-
-    def _take_report(self, room: Room, turn: Turn, evidence: Evidence) -> None:
-        for artifact in evidence.artifacts:
-            if artifact.kind == "report" and artifact.path.endswith(".md"):
-                text = self._assistant.resources.artifacts.read(artifact).decode("utf-8")
-                room.report = Report(
-                    evidence=evidence.id, question=turn.question, draft=text, text=text
-                )
 
     def _show_answer(self, room: Room, turn: Turn, view: View, answer: Answer) -> None:
         view.drop_stream()

@@ -108,7 +108,7 @@ def test_help_and_shortcuts(page: Page, room_url: str) -> None:
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     page.keyboard.press("b")
-    expect(page.locator("[data-tool=box]").first).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("button[data-tool=box]")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("c")
     expect(pane(page, 1)).to_be_visible()
     page.keyboard.press("+")

@@ -8,13 +8,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from overread.training.corrections import read_corrections
-from overread.ui.report_editing import difference, report_file
+from overread.ui.report_editing import difference, status
 from overread.ui.rooms import Report
 from tests.ui.browser import ask, chromium, enter, open_example
 
-DRAFT = Report(
-    evidence="E3", question="Write.", draft="## Impression\nNodule.", text="## Impression\nNone."
-)
+DRAFT = Report(image="a/b/c", draft="## Impression\nNodule.", text="## Impression\nNone.")
 
 
 def test_the_difference_is_shown_line_by_line_and_escaped() -> None:
@@ -23,13 +21,12 @@ def test_the_difference_is_shown_line_by_line_and_escaped() -> None:
     assert "No change" in difference("a", "a\n")
 
 
-def test_an_unsigned_report_is_a_draft_and_a_signed_one_names_who() -> None:
-    name, text = report_file("s-1", DRAFT)
-    assert name == "overread-s-1-draft.md" and text.startswith("**DRAFT")
-    signed = DRAFT.model_copy(update={"signed_by": "ada", "signed_at": 0.0})
-    name, text = report_file("s-1", signed)
-    assert name == "overread-s-1-signed.md"
-    assert "DRAFT" not in text and "Signed by ada, 1970-01-01 00:00 UTC" in text
+def test_the_status_tells_draft_from_signed() -> None:
+    assert "No report yet" in status("s-1", None)
+    assert "DRAFT" in status("s-1", DRAFT)
+    signed = status("s-1", DRAFT.model_copy(update={"signed_by": "<ada>", "signed_at": "today"}))
+    assert "DRAFT" not in signed and "Signed by &lt;ada&gt;, today" in signed
+    assert 'href="/reading/sessions/s-1/report/pdf"' in signed
 
 
 @pytest.fixture
@@ -47,7 +44,7 @@ def test_a_report_is_edited_signed_exported_and_learnt_from(
     ask(page, "Write a report of this image.")
     expect(page.locator("#chat")).to_contain_text("A draft report was written")
     page.get_by_label("may be used to train").check()
-    page.get_by_role("button", name="like", exact=True).last.click()
+    page.get_by_role("button", name="Like", exact=True).last.click()
     feedback = room_data / "feedback" / "local" / "feedback.jsonl"
     expect(page.locator("body")).to_contain_text("noted for training")
     page.get_by_role("tab", name="Report").click()
@@ -55,19 +52,21 @@ def test_a_report_is_edited_signed_exported_and_learnt_from(
     expect(editor).to_be_editable()
     draft = editor.input_value()
     assert "## Impression" in draft
+    assert "effusion" in draft.lower()
     expect(page.locator("#report-status")).to_contain_text("DRAFT")
-    editor.fill(draft.replace("## Impression", "## Impression\n\nSeen by a person."))
+    editor.fill(draft.replace("## Impression", "## Impression\n\n- Seen by a person."))
     page.click("#save-report")
     expect(page.locator("#report-diff ins")).to_contain_text("Seen by a person.")
     with page.expect_download() as download:
-        page.get_by_role("link", name="Export").click()
-    assert "DRAFT" in Path(download.value.path()).read_text()
+        page.get_by_role("link", name="Markdown").click()
+    assert download.value.suggested_filename.startswith("DRAFT-report")
     page.click("#sign")
     expect(page.locator("#report-status")).to_contain_text("Signed by local")
     expect(editor).not_to_be_editable()
     with page.expect_download() as download:
-        page.get_by_role("link", name="Export").click()
-    assert "Signed by local" in Path(download.value.path()).read_text()
+        page.get_by_role("link", name="PDF").click()
+    assert download.value.suggested_filename.endswith(".pdf")
+    assert Path(download.value.path()).read_bytes().startswith(b"%PDF")
     rows = [json.loads(line) for line in feedback.read_text().splitlines()]
     assert {row.get("thumb") for row in rows} == {"up", None}
     assert all((feedback.parent / image).is_file() for row in rows for image in row["images"])
@@ -83,6 +82,6 @@ def test_without_consent_nothing_is_written(page: Page, room_url: str, room_data
     before = sorted((room_data / "feedback").rglob("*"))
     ask(page, "What modality is it?")
     expect(page.locator("#chat")).to_contain_text("The modality is")
-    page.get_by_role("button", name="dislike", exact=True).last.click()
+    page.get_by_role("button", name="Dislike", exact=True).last.click()
     expect(page.locator("body")).to_contain_text("Kept with this session.")
     assert sorted((room_data / "feedback").rglob("*")) == before
