@@ -5,7 +5,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import Command, StateSnapshot
 
 from overread.agent.answer import Answer, Removed, Usage
@@ -32,7 +32,7 @@ _NODES_PER_STEP, _NODES_AROUND = 3, 20
 class Engine:
     """One compiled graph with its checkpoints; many sessions at once."""
 
-    def __init__(self, around: Surroundings, checkpointer: AsyncSqliteSaver) -> None:
+    def __init__(self, around: Surroundings, checkpointer: BaseCheckpointSaver[str]) -> None:
         """Compile the graph."""
         self._around = around
         self._saver = checkpointer

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import aiosqlite
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
@@ -88,12 +89,13 @@ def report_thread(session: str) -> str:
     return f"{session}/report"
 
 
-async def forget(saver: AsyncSqliteSaver, data: Path, session: str) -> None:
+async def forget(saver: BaseCheckpointSaver[str], data: Path, session: str) -> None:
     """Delete a session, its report and its lock; call it while holding the session."""
     await saver.adelete_thread(session)
     await saver.adelete_thread(report_thread(session))
-    async with saver.lock:  # the write-ahead log would keep the words until it is full
-        await saver.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    if isinstance(saver, AsyncSqliteSaver):
+        async with saver.lock:  # the write-ahead log would keep the words until it is full
+            await saver.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     (data / "locks" / f"{session}.lock").unlink(missing_ok=True)
 
 
@@ -102,8 +104,12 @@ def remembered(data: Path, prefix: str) -> list[str]:
     return sorted(file.stem for file in (data / "locks").glob(f"{prefix}*.lock"))
 
 
-async def threads(saver: AsyncSqliteSaver) -> list[str]:
+async def threads(saver: BaseCheckpointSaver[str]) -> list[str]:
     """Return the ids of all sessions that have a checkpoint; reports are not sessions."""
-    query = "SELECT DISTINCT thread_id FROM checkpoints ORDER BY thread_id"
-    async with saver.lock, saver.conn.execute(query) as rows:
-        return [str(row[0]) async for row in rows if "/" not in row[0]]
+    if isinstance(saver, AsyncSqliteSaver):  # without reading the checkpoints themselves
+        query = "SELECT DISTINCT thread_id FROM checkpoints"
+        async with saver.lock, saver.conn.execute(query) as rows:
+            found = {str(row[0]) async for row in rows}
+    else:
+        found = {item.config["configurable"]["thread_id"] async for item in saver.alist(None)}
+    return sorted(name for name in found if "/" not in name)

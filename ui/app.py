@@ -64,7 +64,7 @@ class App:
         parts.marker.open(self._open, None, outputs, **hidden)
         parts.upload.upload(self._upload, [parts.upload, parts.session], outputs, **slow)
         asked = [parts.box, parts.session, parts.shown]
-        running = [
+        running: list[Any] = [
             parts.box.submit(self._ask, asked, outputs, js=_SHOWN_JS, **slow),
             parts.chat.retry(self._retry, parts.session, outputs, **slow),
             parts.chat.edit(self._edit, parts.session, outputs, **slow),
@@ -88,10 +88,10 @@ class App:
     async def ask(
         self,
         question: str,
-        images: list[dict],  # type: ignore[type-arg]  (Gradio reads the annotation)
+        images: list[dict[str, Any]],
         session: str,
         request: gr.Request,
-    ) -> dict:  # type: ignore[type-arg]
+    ) -> dict[str, Any]:
         """Answer a question about images; for programs.
 
         Args:

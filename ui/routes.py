@@ -64,18 +64,27 @@ def only_ours(request: Request) -> None:
         raise HTTPException(403, "the header X-Overread is missing")
 
 
+def _user(request: Request) -> str:
+    return str(request.scope[USER])
+
+
+User = Annotated[str, Depends(_user)]
+"""Who was let in by the gate."""
+
+
+def _room(request: Request, session: str, who: User) -> Room:
+    desk: Desk = request.app.state.desk
+    return desk.rooms.get(who, session)
+
+
+Here = Annotated[Room, Depends(_room)]
+"""The room of the path, if it is this user's."""
+
+
 def make_routes(desk: Desk) -> APIRouter:
-    """Return the routes below `/reading`."""
+    """Return the routes below `/reading`; they look for `desk` in the application's state, too."""
     router = APIRouter(prefix="/reading", dependencies=[Depends(only_ours)])
     resources = desk.assistant.resources
-
-    def user(request: Request) -> str:
-        return str(request.scope[USER])
-
-    def room(session: str, who: Annotated[str, Depends(user)]) -> Room:
-        return desk.rooms.get(who, session)
-
-    User, Here = Annotated[str, Depends(user)], Annotated[Room, Depends(room)]
 
     @router.get("/sessions")
     def sessions(who: User) -> list[dict[str, Any]]:

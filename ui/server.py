@@ -50,6 +50,7 @@ def create_app(assistant: Assistant, access: Access, max_upload_mb: int) -> Fast
     app = FastAPI(
         title="Overread", version=__version__, docs_url=None, redoc_url=None, openapi_url=None
     )
+    app.state.desk = desk
     app.add_exception_handler(OverreadError, tell_error)
     app.mount("/reading/static", StaticFiles(directory=STATIC))
     app.include_router(make_routes(desk))

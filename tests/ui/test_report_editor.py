@@ -56,7 +56,7 @@ def test_a_report_is_edited_signed_exported_and_learnt_from(
     expect(page.locator("#report-status")).to_contain_text("DRAFT")
     editor.fill(draft.replace("## Impression", "## Impression\n\n- Seen by a person."))
     page.click("#save-report")
-    expect(page.locator("#report-diff ins")).to_contain_text("Seen by a person.")
+    expect(page.locator("#report-diff ins").first).to_contain_text("Seen by a person.")
     with page.expect_download() as download:
         page.get_by_role("link", name="Markdown").click()
     assert download.value.suggested_filename.startswith("DRAFT-report")
