@@ -11,6 +11,7 @@ from overread.imaging.errors import InputError, OverreadError
 from overread.ui.belongings import Belongings
 from overread.ui.desk import Desk
 from overread.ui.evidence_view import evidence_cards
+from overread.ui.gate import NOT_UPLOADED
 from overread.ui.layout import Layout, lay_out, mark
 from overread.ui.opening import open_files
 from overread.ui.report_editing import difference, status
@@ -213,7 +214,7 @@ class App:
     async def _take(self, user: str, room: Room, files: Sequence[Path]) -> list[str]:
         """Open a user's uploads in a room and delete them; return a reference a series."""
         if not all(self._belongings.owns(user, str(file)) for file in files):
-            raise InputError("a file of that name was not uploaded; upload it again")
+            raise InputError(NOT_UPLOADED)
         try:
             return await asyncio.to_thread(
                 open_files, self._desk.assistant.resources, room, list(files)

@@ -5,6 +5,7 @@ to whoever names its hash. Here both belong to the user who came with them.
 """
 
 import json
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -18,6 +19,7 @@ from overread.ui.belongings import Belongings
 USER = "overread.user"
 """Key of the user's name in the scope of a request that was let in."""
 
+NOT_UPLOADED = "a file of that name was not uploaded; upload it again"
 _OPEN = ("/login", "/reading/static/")
 _API = "/gradio_api/"
 _FILE, _UPLOAD = f"{_API}file=", f"{_API}upload"
@@ -82,7 +84,15 @@ class Gate:
             body, receive = await _buffered(receive)
             if body is None:
                 return JSONResponse({"error": "the request is too large"}, 413), receive
-            names += _hash_in(body)
+            try:
+                sent: Any = json.loads(body)
+            except ValueError:
+                return JSONResponse({"error": "the request is not JSON"}, 400), receive
+            # Gradio would fetch a path that is an address, and take any file that was uploaded.
+            if not all(self._belongings.owns(user, named) for named in _paths(sent)):
+                return JSONResponse({"error": NOT_UPLOADED}, 404), receive
+            if isinstance(sent, dict) and sent.get("session_hash"):
+                names.append(str(sent["session_hash"]))
         allowed = all(self._belongings.bound(name, user) for name in names)
         return (None if allowed else missing), receive
 
@@ -134,10 +144,14 @@ async def _buffered(receive: Receive) -> tuple[bytes | None, Receive]:
     return body, again
 
 
-def _hash_in(body: bytes) -> list[str]:
-    try:
-        sent: Any = json.loads(body)
-    except ValueError:
-        return []
-    name = sent.get("session_hash") if isinstance(sent, dict) else None
-    return [str(name)] if name else []
+def _paths(sent: Any) -> Iterator[str]:
+    """Yield the paths of all files that a request names."""
+    waiting = [sent]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            if "path" in item and item["path"] is not None:
+                yield str(item["path"])
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)

@@ -120,7 +120,7 @@ def make_routes(desk: Desk) -> APIRouter:
 
     @router.delete("/sessions/{session}")
     def delete(session: str, who: User) -> dict[str, bool]:
-        delete_room(desk.assistant, desk.rooms, desk.feedback, who, session)
+        delete_room(desk, who, session)
         return {"deleted": True}
 
     @router.get("/sessions/{session}/export")

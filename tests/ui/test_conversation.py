@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from overread.imaging.phantoms import generate, write
 from tests.ui.browser import ask, chromium, enter, open_example, open_files, pane
 from tests.ui.conftest import reading_room
 
@@ -86,12 +87,13 @@ def test_two_tabs_have_two_sessions(page: Page, room_url: str) -> None:
 
 
 def test_sessions_are_renamed_exported_resumed_after_a_restart_and_deleted(
-    page: Page, planner_url: str, tmp_path: Path, chest: Path
+    page: Page, planner_url: str, tmp_path: Path
 ) -> None:
+    own = write(generate("chest-xray", 38138), tmp_path)
     data, marker = tmp_path / "data", "Where is the thorax of patient Zanzibar?"
     with reading_room(data, "--base-url", planner_url) as url:
         enter(page, url)
-        open_files(page, chest)
+        open_files(page, own)
         assert list((data / "uploads").rglob("*.dcm")) == []
         ask(page, marker)
         expect(page.locator("#chat")).to_contain_text("See the outline")
@@ -115,13 +117,13 @@ def test_sessions_are_renamed_exported_resumed_after_a_restart_and_deleted(
         expect(page.locator("#chat")).to_contain_text("The modality is CR")
         page.click('#chat a[href*="#E2"]')
         expect(pane(page)).to_have_attribute("data-layers", "thorax")
-        examples = set((data / "archive" / "studies").iterdir())
+        before = set((data / "archive" / "studies").iterdir())
         item.get_by_role("button", name="Delete").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         expect(item).to_have_count(0)
         expect(page.locator("#chat .bot-row")).to_have_count(0)
         left = set((data / "archive" / "studies").iterdir())
-        assert len(examples - left) == 1
+        assert len(before - left) == 1
         assert list((data / "artifacts").rglob("*.png")) == []
         assert list((data / "rooms").rglob("*.json")) == []
         holding = [
