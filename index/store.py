@@ -340,11 +340,6 @@ class CaseIndex:
                 for shelf in self._shelves()
             )
 
-    def holds(self, study_id: str) -> bool:
-        """Whether a study is one of the cases."""
-        with explained(self.place):
-            return bool(self._images.get(where={"study_id": study_id}, limit=1)["ids"])
-
     def stats(self) -> IndexStats:
         """Count what is stored."""
         with explained(self.place):
