@@ -13,7 +13,7 @@ test: setup  ## Every check, then every test, the slow ones too.
 	@scripts/setup_browser.sh
 	@scripts/setup_readers.sh
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest -ra
+	@$(BIN)/python -m pytest -ra -n 2 --dist loadfile
 
 check: setup  ## Format, lint, types and the import contract.
 	$(BIN)/ruff format --check .
