@@ -70,6 +70,11 @@ class Shelf:
             return Cut()
         return Cut(float(facts["gamma"]), float(facts["floor"]), fitted=True)
 
+    def count_images(self) -> int:
+        """Return the number of images; a series' pooled vector is none."""
+        pooled = self.images.get(where={"pooled": {"$gt": 0}}, include=[])["ids"]
+        return self.images.count() - len(pooled)
+
     def remember(self, cut: Cut) -> None:
         """Store a fitted cut with the images."""
         facts = dict(self.images.metadata or {}) | {"gamma": cut.gamma, "floor": cut.floor}

@@ -344,7 +344,7 @@ class CaseIndex:
         """Count what is stored."""
         with explained(self.place):
             found = self._shelves()
-            counts = {shelf.domain: shelf.images.count() for shelf in found}
+            counts = {shelf.domain: shelf.count_images() for shelf in found}
             texts = sum(shelf.texts.count() for shelf in found)
             named = {shelf.domain: str(shelf.images.metadata["embedder"]) for shelf in found}
         return IndexStats(

@@ -202,7 +202,7 @@ def test_killed_run_resumes_to_the_undisturbed_result(
     manifest = pictures(tmp_path / "in", 200)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     command = [sys.executable, "-c", CHILD, str(killed), str(manifest), str(open_clip_folder)]
-    for kill_at in (40, 110, 170):
+    for kill_at in (30, 80, 120):
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             for line in process.stdout:
