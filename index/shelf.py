@@ -72,7 +72,8 @@ class Shelf:
 
     def count_images(self) -> int:
         """Return the number of images; a series' pooled vector is none."""
-        pooled = self.images.get(where={"pooled": {"$gt": 0}}, include=[])["ids"]
+        where: dict[str, Any] = {"pooled": {"$gt": 0}}
+        pooled = self.images.get(where=where, include=[])["ids"]
         return self.images.count() - len(pooled)
 
     def remember(self, cut: Cut) -> None:

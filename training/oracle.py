@@ -7,11 +7,15 @@ got, not what it believes.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from PIL import Image as PILImage
 
 from overread.imaging.phantoms.truth import Phantom
 from overread.imaging.study import Image, Mask
 from overread.imaging.vocabulary import DOMAINS, TARGETS
+from overread.index.embedder import Vectors
+from overread.index.filters import Scope
 from overread.index.records import Hit
+from overread.index.select import Cut, Policy
 from overread.tools.segmenter import Box, Point, Segmentation
 
 MISS_RATE = 0.04
@@ -53,23 +57,49 @@ class OracleSegmenter:
         return Segmentation(mask, mask.astype(np.float32), found, sure)
 
 
-class _Name:
+class _Blind:
+    """An embedder that sees nothing: the oracle knows the image by its study."""
+
     name = "oracle"
+    dim = 1
+
+    def embed_images(self, images: list[PILImage.Image]) -> Vectors:
+        """Return vectors that are like no words, so that no picture is taken for a domain."""
+        return np.zeros((len(images), 1), np.float32)
+
+    def embed_texts(self, texts: list[str]) -> Vectors:
+        """Return the same vector for every text."""
+        return np.ones((len(texts), 1), np.float32)
 
 
 class OracleIndex:
-    """Returns neighbours of the same domain that mostly share the findings."""
+    """Returns neighbours of the same domain that mostly share the findings.
 
-    embedder = _Name()
+    Speaks as `overread.index.retrieve.retrieve` asks.
+    """
 
     def __init__(self, phantoms: Mapping[str, Phantom], rng: np.random.Generator) -> None:
         """Know some phantoms."""
+        self.embedder = _Blind()
+        self.policy = Policy()
         self._phantoms = phantoms
         self._rng = rng
 
-    def search_image(self, image: Image, k: int, **_: object) -> list[Hit]:
-        """Return k invented hits, best first."""
-        phantom, rng = self._phantoms[image.ref.study_id], self._rng
+    def embedder_of(self, domain: str) -> _Blind:
+        """Return the one embedder."""
+        return self.embedder
+
+    def cut(self, domain: str) -> Cut:
+        """Return the default cut."""
+        return Cut()
+
+    def search(self, text: str, k: int, scope: Scope) -> list[Hit]:
+        """Return as many hits as are asked for: all cases match all words."""
+        return self.search_vector(np.zeros(1, np.float32), k, scope)
+
+    def search_vector(self, vector: Vectors, k: int, scope: Scope) -> list[Hit]:
+        """Return k invented hits for the study that must not come back itself, best first."""
+        phantom, rng = self._phantoms[scope.exclude.study], self._rng
         own = tuple(finding.name for finding in phantom.findings)
         known = DOMAINS[phantom.domain][1]
         scores = np.sort(rng.uniform(0.6, 0.98, k))[::-1]
