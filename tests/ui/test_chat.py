@@ -38,10 +38,10 @@ def test_only_loopback_and_nothing_of_the_data_folder(
     assert status(f"{url}/gradio_api/file={nobodys}") == 404, "no session of this user names it"
     for hidden in ("pseudonym.secret", "sessions.sqlite"):
         assert (data_dir / hidden).is_file()
-        assert status(f"{url}/gradio_api/file={data_dir / hidden}") == 403
+        assert status(f"{url}/gradio_api/file={data_dir / hidden}") in (403, 404)
         assert status(f"{url}/gradio_api/file={nobodys.parent}/../../{hidden}") in (403, 404)
     for hidden in ("/etc/passwd", __file__):
-        assert status(f"{url}/gradio_api/file={hidden}") == 403
+        assert status(f"{url}/gradio_api/file={hidden}") in (403, 404)
 
     with urllib.request.urlopen(f"{url}/config", timeout=30) as reply:
         config = json.loads(reply.read())
