@@ -5,10 +5,9 @@ A case is done when the index holds it; beside the index lies a ledger that says
 the files again.
 """
 
-import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,26 +15,19 @@ from overread.imaging.archive import Archive
 from overread.imaging.errors import UnreadableImage
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.index.chroma import is_url
-from overread.index.duplicates import Earlier
 from overread.index.engines import Batch, here, in_processes, on_ray
-from overread.index.ledger import Done, Ledger, Quarantined
-from overread.index.records import CaseRecord
+from overread.index.ledger import Ledger
 from overread.index.store import CaseIndex
 from overread.index.units import Unit, open_source
 from overread.index.work import BATCH, Finished, Worker
-
-VERSION = 1
-"""Of what is made of a file; another one makes ledgers forget what is done."""
+from overread.index.writer import Duplicates, IngestSummary, Writer
 
 _BATCH_BYTES = 64 * 1024**2
-_WRITTEN_AT_A_TIME = 256
-"""Cases. Each domain is a write of its own: fewer take more time each, and a kill costs more."""
 _FEW = 2 * BATCH
 """So few units are done before other processes have loaded their models."""
 
 Progress = Callable[[int, int], None]
 Engine = Literal["local", "ray"]
-Duplicates = Literal["mark", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +43,6 @@ class Plan:
     engine: Engine = "local"
     workers: int | None = 1
     duplicates: Duplicates = "mark"
-
-
-@dataclass(frozen=True, slots=True)
-class IngestSummary:
-    """What became of everything that was found.
-
-    Attributes:
-        studies, images: Found and readable; a series' pooled vector is no image.
-        added: Images newly indexed, or whose labels or report have changed.
-        already: Images that were there before.
-        duplicates: Images that nearly equal one of another study: marked, or left out.
-        quarantined: Files left out; the list `quarantine.jsonl` has those of earlier runs, too.
-    """
-
-    studies: int
-    images: int
-    added: int
-    already: int
-    duplicates: int
-    quarantined: tuple[Quarantined, ...]
 
 
 def default_workers() -> int:
@@ -115,13 +87,13 @@ def build_index(
     found = open_source(source, pseudonymiser)
     ledger = Ledger(notes or (None if is_url(index.place) else Path(index.place)))
     towers = index.towers()
-    run = _Run(index, archive, ledger, plan, str(source.absolute()), towers.name)
+    run = Writer(index, archive, ledger, plan.duplicates, str(source.absolute()), towers.name)
     try:
         run.quarantine(found.bad)
         worker = Worker(archive, pseudonymiser, towers)
         todo = _batches(run.not_done(found.units))
-        for finished in _gathered(_worked_on(worker, todo, len(found.units), plan)):
-            run.write(finished)
+        for finished in _worked_on(worker, todo, len(found.units), plan):
+            run.take(finished)
             if progress:
                 progress(run.units, len(found.units))
         summary = run.end()
@@ -147,18 +119,6 @@ def _batches(units: Iterator[Unit]) -> Iterator[Batch]:
         yield batch
 
 
-def _gathered(results: Iterator[list[Finished]]) -> Iterator[list[Finished]]:
-    """Join batches to what Chroma takes well at a time."""
-    some: list[Finished] = []
-    for result in results:
-        some += result
-        if sum(len(one.records) for one in some) >= _WRITTEN_AT_A_TIME:
-            yield some
-            some = []
-    if some:
-        yield some
-
-
 def _worked_on(
     worker: Worker, batches: Iterator[Batch], units: int, plan: Plan
 ) -> Iterator[list[Finished]]:
@@ -168,127 +128,3 @@ def _worked_on(
     if count == 1 or units <= _FEW:
         return here(worker, batches)
     return in_processes(worker, batches, count)
-
-
-class _Run:
-    """Writes what the workers give, in order, and counts."""
-
-    def __init__(
-        self,
-        index: CaseIndex,
-        archive: Archive,
-        ledger: Ledger,
-        plan: Plan,
-        source: str,
-        towers: str,
-    ) -> None:
-        self._index, self._archive, self._ledger = index, archive, ledger
-        self._plan, self._source = plan, source
-        self._recipe = f"{VERSION} {towers} {plan.duplicates}"
-        marks = plan.duplicates == "mark"
-        self._earlier = Earlier(index.entries(), index.vectors_by_id, with_duplicates=marks)
-        self._resumes = len(self._earlier) > 0
-        self._studies: set[str] = set()
-        self._bad: dict[str, str] = {}
-        self._images = self._added = self._duplicates = 0
-        self.units = 0
-
-    def not_done(self, units: Sequence[Unit]) -> Iterator[Unit]:
-        """Yield the units that are to be worked on; count those that are done."""
-        for unit in units:
-            done = self._done(unit) if self._resumes else None
-            if done is None:
-                yield unit
-            else:
-                self._count(done, 0)
-
-    def _done(self, unit: Unit) -> Done | None:
-        """Return what the ledger knows of a unit if index and archive bear it out."""
-        try:
-            key = self._key(unit.content())
-        except OSError:
-            return None
-        done = self._ledger.done(key)
-        if done is None or not all(image in self._earlier for image in done.images):
-            return None
-        return done if all(study in self._archive for study in done.studies) else None
-
-    def write(self, finished: Sequence[Finished]) -> None:
-        """Index what came of a batch and note it down."""
-        records = [record for one in finished for record in one.records]
-        vectors = [vector for one in finished for vector in one.vectors]
-        texts = [text for one in finished for text in one.texts]
-        originals = self._earlier.originals(records, vectors)
-        marked = [
-            replace(record, duplicate_of=original)
-            for record, original in zip(records, originals, strict=True)
-        ]
-        kept = [n for n, record in enumerate(marked) if self._keeps(record, marked)]
-        missing = self._index.missing([marked[n] for n in kept]) if kept else []
-        new = {record.image_id for record in missing}
-        write = [n for n in kept if marked[n].image_id in new]
-        self._index.add(
-            [marked[n] for n in write], [vectors[n] for n in write], [texts[n] for n in write]
-        )
-        there = {marked[n].image_id for n in kept}
-        self._note(finished, marked, there, new)
-
-    def _keeps(self, record: CaseRecord, batch: Sequence[CaseRecord]) -> bool:
-        if self._plan.duplicates == "mark":
-            return True
-        if record.pooled:  # it goes when all its images do
-            return any(
-                not other.duplicate_of
-                for other in batch
-                if other.text_id == record.text_id and not other.pooled
-            )
-        return not record.duplicate_of
-
-    def _note(
-        self,
-        finished: Sequence[Finished],
-        marked: Sequence[CaseRecord],
-        there: set[str],
-        new: set[str],
-    ) -> None:
-        done, start = [], 0
-        for one in finished:
-            records = marked[start : start + len(one.records)]
-            start += len(one.records)
-            images = [record for record in records if not record.pooled]
-            doubles = sum(bool(record.duplicate_of) for record in images)
-            kept = tuple(record.image_id for record in records if record.image_id in there)
-            fact = Done(one.studies, kept, len(images), doubles)
-            self._count(fact, sum(record.image_id in new for record in images))
-            if one.content:
-                done.append((self._key(one.content), fact))
-        self.quarantine([problem for one in finished for problem in one.problems], done)
-
-    def quarantine(
-        self, problems: Sequence[tuple[str, str]], done: Sequence[tuple[str, Done]] = ()
-    ) -> None:
-        """Write down files that are left out, and units that are done."""
-        self._bad |= dict(problems)
-        self._ledger.note(done, problems, self._source)
-
-    def end(self) -> IngestSummary:
-        """Forget what was in quarantine and is no longer, and return the counts."""
-        self._ledger.settle(self._source, list(self._bad))
-        return IngestSummary(
-            studies=len(self._studies),
-            images=self._images,
-            added=self._added,
-            already=self._images - self._added,
-            duplicates=self._duplicates,
-            quarantined=tuple(Quarantined(*entry) for entry in sorted(self._bad.items())),
-        )
-
-    def _count(self, done: Done, added: int) -> None:
-        self.units += 1
-        self._studies.update(done.studies)
-        self._images += done.found
-        self._added += added
-        self._duplicates += done.duplicates
-
-    def _key(self, content: str) -> str:
-        return hashlib.sha256(f"{self._recipe} {content}".encode()).hexdigest()
