@@ -18,7 +18,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE_MS = 120_000
+PATIENCE_MS = 60_000
 OUR_HOST = re.compile(r"(http://127\.0\.0\.1:|data:|blob:)")
 NO_TOUR = "localStorage.setItem('overread-tour', 'seen')"
 
