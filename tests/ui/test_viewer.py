@@ -189,6 +189,6 @@ def test_similar_cases_stand_beside_the_image(page: Page, room_url: str) -> None
     expect(page.locator("#chat")).to_contain_text("similar cases", ignore_case=True)
     page.locator('#chat a[href*="#E2"]').click()
     expect(pane(page, 1).locator(".title")).to_have_text("similar case 1")
-    near = page.get_by_label("Similar case")
+    near = page.get_by_label("Similar case", exact=True)
     near.select_option(index=1)
     expect(pane(page, 1).locator(".title")).to_have_text("similar case 2")
