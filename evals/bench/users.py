@@ -5,8 +5,9 @@
 
 Each user is named by the header, as behind a reverse proxy, has a synthetic chest radiograph of an own
 patient, asks one question with `gradio_client` and clicks five times. Cross-talk is looked for by
-content: the pixels that the server shows of a user's session must be those of the user's own file, and
-the sessions of the next user must be unknown to this one.
+content: the pixels that the server shows of a user's session must be those of the user's own file, each
+mask must be the one that the bundled segmenter makes of that file, and the sessions of the next user
+must be unknown to this one.
 """
 
 import argparse
@@ -22,15 +23,20 @@ from typing import Any
 import httpx2
 import numpy as np
 from gradio_client import Client, handle_file
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from overread.imaging.phantoms import generate, split_of, write
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.read import read_studies
+from overread.imaging.study import Image
+from overread.tools.bundled_segmenter import BundledSegmenter
+from overread.tools.clicks import Prompts, answer, read_mask
+from overread.tools.segmenter import Point
 
 DOMAIN, CLICKS, TIMEOUT_S = "chest-xray", 5, 900.0
+ROUNDING = 1e-3
+"""Part of the pixels that may differ between two runs of one network on other numbers of threads."""
 
 
 @dataclass
@@ -39,11 +45,12 @@ class Reader:
 
     name: str
     file: Path
-    pixels: NDArray[np.float32] | NDArray[np.uint8]
+    own: Image
     session: str = ""
     image: str = ""
     asked_s: float = 0.0
     clicks_s: list[float] = field(default_factory=list)
+    masks: list[tuple[tuple[Point, ...], bytes]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -57,8 +64,8 @@ def readers(number: int, folder: Path) -> list[Reader]:
         if split_of(f"ph-{DOMAIN}-{patient:05d}") != "test":
             continue
         file = write(generate(DOMAIN, patient, size=512), folder)
-        pixels = read_studies([file], pseudonymiser)[0].images[0].pixels
-        made.append(Reader(f"user-{len(made):02d}", file, pixels))
+        own = read_studies([file], pseudonymiser)[0].images[0]
+        made.append(Reader(f"user-{len(made):02d}", file, own))
     return made
 
 
@@ -76,16 +83,18 @@ def use(reader: Reader, url: str, header: str, question: str, together: Barrier)
     reader.session, reader.image = told["session"], told["evidence"][0]["image"]
     with httpx2.Client(base_url=url, headers=headers, timeout=TIMEOUT_S) as http:
         here = f"/reading/sessions/{reader.session}"
-        rng = np.random.default_rng(len(reader.name))
-        points = []
+        rng = np.random.default_rng(int(reader.name[-2:]))
+        points: tuple[Point, ...] = ()
         for _ in range(CLICKS):
-            y, x = (int(rng.integers(side // 4, 3 * side // 4)) for side in reader.pixels.shape[:2])
-            points.append([x, y, True])
+            y, x = (int(rng.integers(side // 4, 3 * side // 4)) for side in reader.own.shape)
+            points = (*points, (x, y, True))
             began = time.perf_counter()
             reply = http.post(f"{here}/clicks", json={"image": reader.image, "points": points})
             reader.clicks_s.append(time.perf_counter() - began)
             if reply.status_code != 200:
                 reader.problems.append(f"a click: {reply.status_code} {reply.text:.80}")
+            else:
+                reader.masks.append((points, reply.content))
         check_pixels(reader, http.get(f"{here}/pixels/{reader.image}"))
         known = [item["id"] for item in http.get("/reading/sessions").json()]
         if known != [reader.session]:
@@ -100,8 +109,17 @@ def check_pixels(reader: Reader, reply: httpx2.Response) -> None:
     plane = json.loads(reply.headers["X-Overread-Plane"])
     stored = np.frombuffer(reply.content, "<u2").reshape(plane["rows"], plane["columns"])
     shown = stored * plane["slope"] + plane["offset"]
-    if shown.shape != reader.pixels.shape or np.abs(shown - reader.pixels).max() > plane["slope"]:
+    own = reader.own.pixels
+    if shown.shape != own.shape or np.abs(shown - own).max() > plane["slope"]:
         reader.problems.append("sees other pixels than its own")
+
+
+def check_masks(reader: Reader, segmenter: BundledSegmenter) -> None:
+    """Hold each mask of the server's against the one of the user's own file."""
+    for points, data in reader.masks:
+        expected = answer(segmenter, reader.own, Prompts(points=points)).mask
+        if (read_mask(data, reader.own.shape) != expected).mean() > ROUNDING:
+            reader.problems.append(f"another mask than its own after {len(points)} clicks")
 
 
 def check_apart(users: list[Reader], url: str, header: str) -> None:
@@ -152,6 +170,9 @@ def main() -> int:
                 if error := result.exception():
                     reader.problems.append(f"{type(error).__name__}: {error}")
         check_apart(users, asked.url, asked.header)
+        segmenter = BundledSegmenter()
+        for reader in users:
+            check_masks(reader, segmenter)
     rows = [
         summary("question", [reader.asked_s for reader in users if reader.session]),
         summary("click", [second for reader in users for second in reader.clicks_s]),
