@@ -1,22 +1,19 @@
 """The text corpus: passages in a Chroma collection of their own, found by meaning and by words."""
 
-import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 from chromadb.api.models.Collection import Collection
 from chromadb.errors import NotFoundError
 
 from overread.imaging.errors import IndexMismatch
 from overread.index.chroma import connect, explained
 from overread.index.fuse import reciprocal_ranks
+from overread.index.keywords import CANDIDATES, keywords, spelled, weigh
 from overread.index.passages import Passage
-from overread.index.search import keywords
 from overread.index.sentences import TextEmbedder
 from overread.index.shelf import HNSW
 
@@ -24,7 +21,6 @@ COLLECTION = "overread.passages"
 
 _WRITTEN_AT_A_TIME = 256
 _DEPTH = 50
-_WORD_CANDIDATES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,23 +162,16 @@ class TextCorpus:
         words = keywords(query)
         there: dict[str, Passage] = {}
         for word in words:
-            forms = dict.fromkeys((word, word.capitalize(), word.upper()))
-            clauses = [{"$contains": form} for form in forms]
             found = self._passages.get(
-                where_document={"$or": clauses},  # type: ignore[arg-type,dict-item]
-                limit=_WORD_CANDIDATES,
+                where_document={"$or": spelled(word)},  # type: ignore[arg-type,dict-item]
+                limit=CANDIDATES,
                 include=["metadatas", "documents"],
             )
             assert found["documents"] is not None and found["metadatas"] is not None
             rows = zip(found["ids"], found["documents"], found["metadatas"], strict=True)
             there |= {id_: _passage(document, meta) for id_, document, meta in rows}
-        has = {
-            id_: [w for w in words if re.search(rf"\b{re.escape(w)}", passage.text, re.IGNORECASE)]
-            for id_, passage in there.items()
-        }
-        count = Counter(word for some in has.values() for word in some)
-        weight = {word: np.log(1 + len(there) / max(count[word], 1)) for word in words}
-        scores = {id_: sum(weight[word] for word in some) for id_, some in has.items() if some}
+        weights, _ = weigh(words, [passage.text for passage in there.values()])
+        scores = {id_: weight for id_, weight in zip(there, weights, strict=True) if weight}
         best = sorted(scores, key=lambda id_: (-scores[id_], id_))[:depth]
         return {id_: there[id_] for id_ in best}
 

@@ -1,7 +1,6 @@
 """Nearest cases and keywords in one Chroma collection, one hit per study. Knows no embedders."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,23 +9,18 @@ from chromadb.api.models.Collection import Collection
 
 from overread.index.embedder import Vectors
 from overread.index.filters import Exclude, Filters, Where
+from overread.index.keywords import CANDIDATES, keywords, spelled, weigh
 from overread.index.ranked import best_first, one_per_study
 from overread.index.records import Hit
 
 NO_FILTERS, NOBODY = Filters(), Exclude()
 
 _OVERFETCH = 4
-_WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
-_EMPTY_WORDS = frozenset(
-    {"and", "any", "are", "for", "from", "has", "not", "the", "there", "this", "was", "were", "with"}
-)  # fmt: skip
 # A stretch that denies, up to the end of its clause. Source: NegEx (Chapman et al., 2001), much reduced.
 _DENIED = re.compile(
     r"\b(?:no|not|without|absent|absence of|negative for|free of)\b[^.;:\n]*", re.IGNORECASE
 )
 HALF = 0.5
-KEYWORD_CANDIDATES = 512
-"""Passages with some of the words that are ranked; those with all of them come first."""
 
 
 def nearest(
@@ -80,17 +74,6 @@ def vectors_of(collection: Collection, refs: Sequence[str]) -> dict[str, Vectors
     return {str(meta["ref"]): np.asarray(row, np.float32) for meta, row in rows}
 
 
-def keywords(text: str) -> list[str]:
-    """Return the words of a query worth looking for, lower case, each once; short ones in capitals.
-
-    >>> keywords("No effusion on the left; a CT")
-    ['effusion', 'left', 'ct']
-    """
-    found = [word for word in _WORD.findall(text) if len(word) > 2 or word.isupper()]
-    words = dict.fromkeys(word.lower() for word in found if len(word) > 1)
-    return [word for word in words if word not in _EMPTY_WORDS]
-
-
 def with_words(
     collection: Collection,
     text: str,
@@ -115,15 +98,15 @@ def with_words(
     if not words:
         return []
     passages: dict[str, tuple[str, Hit]] = {}
-    every = [{"$or": _spelled(word)} for word in words]
+    every = [{"$or": spelled(word)} for word in words]
     clauses = [{"$and": every} if len(every) > 1 else every[0]]
     if len(words) > 1:
-        clauses.append({"$or": [clause for word in words for clause in _spelled(word)]})
+        clauses.append({"$or": [clause for word in words for clause in spelled(word)]})
     for clause in clauses:
         found = collection.get(
             where=filters.where(),
             where_document=clause,  # type: ignore[arg-type]
-            limit=KEYWORD_CANDIDATES,
+            limit=CANDIDATES,
             include=["metadatas", "documents"],
         )
         assert found["documents"] is not None and found["metadatas"] is not None
@@ -135,22 +118,12 @@ def with_words(
     return _by_words(words, list(passages.values()), bool(_DENIED.search(text)))[:k]
 
 
-def _spelled(word: str) -> list[dict[str, str]]:
-    """Chroma's `$contains` heeds case: ask for the word as it stands in a sentence or a heading."""
-    return [{"$contains": form} for form in dict.fromkeys((word, word.capitalize(), word.upper()))]
-
-
 def _by_words(words: Sequence[str], passages: Sequence[tuple[str, Hit]], denied: bool) -> list[Hit]:
-    has = []
-    for document, _ in passages:
-        said = document if denied else _DENIED.sub(" ", document)
-        has.append({w for w in words if re.search(rf"\b{re.escape(w)}", said, re.IGNORECASE)})
-    frequency = Counter(word for there in has for word in there)
-    weight = {word: np.log(1 + len(passages) / max(frequency[word], 1)) for word in words}
-    total = sum(weight.values())
+    said = [text if denied else _DENIED.sub(" ", text) for text, _ in passages]
+    weights, total = weigh(words, said)
     hits = [
-        replace(hit, score=score)
-        for there, (_, hit) in zip(has, passages, strict=True)
-        if (score := float(sum(weight[word] for word in there) / total)) >= HALF
+        replace(hit, score=weight / total)
+        for weight, (_, hit) in zip(weights, passages, strict=True)
+        if weight / total >= HALF
     ]
     return one_per_study(best_first(hits))

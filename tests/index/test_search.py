@@ -6,7 +6,8 @@ import pytest
 
 from overread.index.chroma import connect
 from overread.index.filters import Exclude, Filters
-from overread.index.search import keywords, vectors_of, with_words
+from overread.index.keywords import keywords
+from overread.index.search import vectors_of, with_words
 
 REPORTS = {
     "a": "Left pleural effusion. No pneumothorax.",
