@@ -1,6 +1,8 @@
 """The embedder slot: images and texts into one space. Chooses a loader; knows no model."""
 
 import hashlib
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +15,7 @@ from overread.imaging.errors import ConfigError
 Vectors = NDArray[np.float32]
 
 BUNDLED = Path(__file__).parent / "weights" / "bundled"
+_BATCH = 32
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 
@@ -117,6 +120,15 @@ def unit(vectors: NDArray[np.floating]) -> Vectors:
     if not np.isfinite(lengths).all() or (lengths == 0).any():
         raise ConfigError("The embedder returned a vector that is zero or not finite.")
     return rows / lengths
+
+
+def embed_all(embedder: Embedder, pictures: Iterable[PILImage.Image]) -> Vectors:
+    """Return the vectors of any number of pictures, (n, dim), holding only a few of them at a time."""
+    waiting = iter(pictures)
+    found = [no_vectors(embedder.dim)]
+    while batch := list(islice(waiting, _BATCH)):
+        found.append(embedder.embed_images(batch))
+    return np.concatenate(found)
 
 
 def no_vectors(dim: int) -> Vectors:

@@ -4,7 +4,6 @@ import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image as PILImage
@@ -13,17 +12,15 @@ from scipy.ndimage import gaussian_filter
 
 from overread.imaging.phantoms import sample
 from overread.imaging.phantoms.truth import Split
-from overread.imaging.pseudonym import Pseudonymiser
-from overread.imaging.read import read_studies
-from overread.index.demo import real_rows
 from overread.index.domain_head import UNKNOWN
 from overread.index.domains import domain_of
-from overread.index.embedder import Embedder, Vectors
+from overread.index.embedder import Embedder, Vectors, embed_all
 from overread.index.records import VIEW_SIZE, picture
 from overread.training.embedder_data import augment
+from overread.training.packaged_images import packaged_images
 from overread.training.phantom_cache import phantom_image
 
-REAL_VIEWS, PHOTO_VIEWS, BATCH = 8, 12, 32
+REAL_VIEWS, PHOTO_VIEWS = 8, 12
 
 # Photographs, drawings and logos inside packages that the project installs anyway. What scikit-image
 # holds is left for measuring.
@@ -74,17 +71,12 @@ def packaged(embedder: Embedder, seed: int) -> Taught:
     rng = np.random.default_rng(seed)
 
     def drawn() -> Iterator[tuple[PILImage.Image, str]]:
-        with TemporaryDirectory() as secret:
-            pseudonymiser = Pseudonymiser(Path(secret) / "secret")
-            for row in real_rows():
-                images = read_studies([Path(row["path"])], pseudonymiser)[0].images
-                image = images[len(images) // 2]
-                modality = str(row.get("modality") or image.modality)
-                domain = domain_of(modality, row.get("body_part") or image.body_part)
-                view = picture(image)
-                yield view, domain
-                for _ in range(REAL_VIEWS - 1):
-                    yield augment(view, rng), domain
+        for found in packaged_images():
+            domain = domain_of(found.modality, found.body_part)
+            view = picture(found.image)
+            yield view, domain
+            for _ in range(REAL_VIEWS - 1):
+                yield augment(view, rng), domain
 
     return embedded(embedder, drawn())
 
@@ -117,18 +109,15 @@ def others(embedder: Embedder, held_out: bool, textures: int, seed: int) -> Taug
 
 
 def embedded(embedder: Embedder, drawn: Iterator[tuple[PILImage.Image, str]]) -> Taught:
-    """Embed pictures in batches."""
-    vectors: list[Vectors] = []
+    """Embed pictures whose domains are known."""
     domains: list[str] = []
-    batch: list[PILImage.Image] = []
-    for view, domain in drawn:
-        batch.append(view)
-        domains.append(domain)
-        if len(batch) == BATCH:
-            vectors.append(embedder.embed_images(batch))
-            batch = []
-    vectors.append(embedder.embed_images(batch))
-    return Taught(np.concatenate(vectors), tuple(domains))
+
+    def views() -> Iterator[PILImage.Image]:
+        for view, domain in drawn:
+            domains.append(domain)
+            yield view
+
+    return Taught(embed_all(embedder, views()), tuple(domains))
 
 
 def _files() -> list[Path]:

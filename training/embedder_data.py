@@ -3,8 +3,6 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -14,12 +12,10 @@ from torch import Tensor, nn
 
 from overread.imaging.phantoms import Phantom, labels_of, manifest_line, sample
 from overread.imaging.phantoms.truth import Split
-from overread.imaging.pseudonym import Pseudonymiser
-from overread.imaging.read import read_studies
-from overread.index.demo import real_rows
 from overread.index.domains import domain_of
 from overread.index.records import caption, picture
 from overread.training.embedder_words import search_words
+from overread.training.packaged_images import packaged_images
 from overread.training.phantom_cache import phantom_image
 
 WORDING_WEIGHTS = (0.22, 0.14, 0.14, 0.1, 0.1, 0.1, 0.1, 0.1)
@@ -110,19 +106,14 @@ def embed_packaged(
         As there. What is written about an image is its report where it has one, and its caption.
     """
     rng, pixels, cases = np.random.default_rng(seed), list[Tensor](), list[Case]()
-    with TemporaryDirectory() as secret:
-        pseudonymiser = Pseudonymiser(Path(secret) / "secret")
-        for row in real_rows():
-            images = read_studies([Path(row["path"])], pseudonymiser)[0].images
-            image = images[len(images) // 2]
-            modality = str(row.get("modality") or image.modality)
-            part = str(row.get("body_part") or image.body_part or "")
-            labels = tuple(row.get("labels", ()))
-            named = caption(modality, part, labels)
-            texts = (str(row.get("report") or named), *[named] * (len(WORDING_WEIGHTS) - 1))
-            cases.append(Case(domain_of(modality, part), labels, texts[0], texts))
-            view = picture(image)
-            pixels += [transform(view), *(transform(augment(view, rng)) for _ in range(views - 1))]
+    for found in packaged_images():
+        labels = tuple(found.row.get("labels", ()))
+        named = caption(found.modality, found.body_part, labels)
+        texts = (str(found.row.get("report") or named), *[named] * (len(WORDING_WEIGHTS) - 1))
+        domain = domain_of(found.modality, found.body_part)
+        cases.append(Case(domain, labels, texts[0], texts))
+        view = picture(found.image)
+        pixels += [transform(view), *(transform(augment(view, rng)) for _ in range(views - 1))]
     features = list(_in_batches(trunk, iter(pixels)))
     return torch.cat(features).reshape(len(cases), views, -1), cases
 

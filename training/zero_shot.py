@@ -20,10 +20,10 @@ from overread.evals.metrics.calibration import brier, ece
 from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.phantoms import DOMAINS, generate, labels_of, split_of
 from overread.imaging.phantoms.truth import Phantom
-from overread.imaging.study import Image, ImageRef
 from overread.index.embedder import Embedder, load_embedder
 from overread.index.records import picture
 from overread.tools.zero_shot import CALIBRATION, leads
+from overread.training.phantom_cache import phantom_image
 
 Values = NDArray[np.float64]
 _RIDGE = 1e-5
@@ -63,16 +63,9 @@ def area_under(lead: Values, present: NDArray[np.bool_]) -> float:
 
 
 def _told(embedder: Embedder, phantom: Phantom, labels: tuple[str, ...]) -> list[float]:
-    image = Image(
-        ref=ImageRef(phantom.study_id, "s0", "i0"),
-        pixels=phantom.pixels,
-        modality=phantom.modality,
-        spacing_mm=phantom.spacing_mm,
-        window=None if phantom.pixels.ndim == 3 else phantom.window,
-        body_part=phantom.body_part,
-        view=phantom.view,
+    return leads(
+        embedder, picture(phantom_image(phantom)), labels, phantom.modality, phantom.body_part or ""
     )
-    return leads(embedder, picture(image), labels, phantom.modality, phantom.body_part or "")
 
 
 def _cases(
