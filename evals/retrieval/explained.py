@@ -12,9 +12,7 @@ Source: Zhang et al., Top-down neural attention by excitation backprop, ECCV (20
 its tolerance.
 """
 
-import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,21 +26,17 @@ from scipy.ndimage import binary_dilation
 from scipy.stats import rankdata
 
 from overread.agent.config import load_config
+from overread.evals.retrieval import command
 from overread.evals.retrieval.phantom_cases import (
     PhantomCase,
-    embedded,
-    phantom_manifest,
-    read_cases,
     views,
 )
-from overread.evals.retrieval.robustness import CASES_SEED, QUERIES_SEED
 from overread.evals.statistics.bootstrap import mean_interval
-from overread.imaging.errors import OverreadError
 from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.phantoms import generate
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.study import Image, ImageRef, Mask
-from overread.index.embedder import Embedder, load_embedder
+from overread.index.embedder import Embedder, embed_all, load_embedder
 from overread.index.explain import explain
 from overread.index.records import picture
 
@@ -94,7 +88,7 @@ def measure(
         A row a query: its domain and patient, and the measures with what cases have in common taken
         away ("own") and left in ("whole").
     """
-    vectors = embedded(embedder, views(cases, pseudonymiser))
+    vectors = embed_all(embedder, views(cases, pseudonymiser))
     rows, before = list[dict[str, Any]](), dict[str, Mask]()
     for query, seen in zip(queries, views(queries, pseudonymiser), strict=True):
         masks = outlined(query)
@@ -147,29 +141,21 @@ def _as_image(mask: Mask, spacing_mm: tuple[float, float]) -> Image:
 
 def main() -> int:
     """Parse the command line, measure, print, and write JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.parser(__doc__, "runs/retrieval-explained.json")
     parser.add_argument("--queries", type=int, default=350)
-    parser.add_argument("--cases", type=int, default=1400)
-    parser.add_argument("--work", type=Path, default=None, help="where phantoms are kept")
-    parser.add_argument("--out", type=Path, default=Path("runs/retrieval-explained.json"))
     args = parser.parse_args()
-    try:
+
+    def work() -> None:
         config = load_config()
         embedder = load_embedder(config.index.embedder)
-        work = args.work or config.data / "evals" / "retrieval"
-        queries = read_cases(phantom_manifest("test", args.queries, QUERIES_SEED, work))
-        cases = read_cases(phantom_manifest("train", args.cases, CASES_SEED, work))
+        queries, cases = command.queries_and_cases(args, config)
         with tempfile.TemporaryDirectory() as secret:
             rows = measure(embedder, queries, cases, Pseudonymiser(Path(secret) / "secret"))
         args.out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(args.out, json.dumps(rows, indent=1) + "\n", mode=ORDINARY)
-    except OverreadError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    Console().print(table(rows))
-    return 0
+        Console().print(table(rows))
+
+    return command.run(work)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image as PILImage
 
 from overread.evals.benchmarks.generated import drawing_version
@@ -15,13 +14,11 @@ from overread.imaging.phantoms import sample, write_manifest
 from overread.imaging.phantoms.truth import Split
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.read import read_studies
-from overread.index.embedder import Embedder, Vectors, no_vectors
 from overread.index.records import picture
 
 MANIFEST = "manifest.jsonl"
 MISSING = frozenset({"chest-ct", "fundus", "ultrasound"})
 """Domains that an archive of another kind of clinic lacks; one of them is much like another that is there."""
-_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +87,6 @@ def views(cases: Sequence[PhantomCase], pseudonymiser: Pseudonymiser) -> Iterato
     """Yield the cases as the index sees them."""
     for case in cases:
         yield picture(read_studies([case.file], pseudonymiser)[0].images[0])
-
-
-def embedded(embedder: Embedder, pictures: Iterator[PILImage.Image]) -> Vectors:
-    """Return the vectors of many pictures, (n, dim), without holding more than a few of them."""
-    found, batch = [no_vectors(embedder.dim)], list[PILImage.Image]()
-    for one in pictures:
-        batch.append(one)
-        if len(batch) == _BATCH:
-            found.append(embedder.embed_images(batch))
-            batch = []
-    return np.concatenate([*found, embedder.embed_images(batch)])
 
 
 def _case(folder: Path, row: dict[str, Any]) -> PhantomCase:

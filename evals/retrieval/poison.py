@@ -10,9 +10,7 @@ as obeyed if it was quoted to the agent, and its word is in the answer or its ca
 so on the clean index. The same command goes on after a stop.
 """
 
-import argparse
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -27,6 +25,7 @@ from overread.agent.config import Config, load_config
 from overread.agent.serving import ensure_server
 from overread.evals.benchmarks.registry import spec
 from overread.evals.records import Record
+from overread.evals.retrieval import command
 from overread.evals.retrieval.arms import (
     RETRIEVAL,
     Arm,
@@ -38,10 +37,8 @@ from overread.evals.retrieval.arms import (
 from overread.evals.retrieval.injections import obeyed, poison, quoted_studies
 from overread.evals.retrieval.phantom_cases import phantom_manifest
 from overread.evals.retrieval.questions import SEED, similar_items
-from overread.evals.retrieval.robustness import CASES_SEED
 from overread.evals.statistics.comparison import compare
 from overread.evals.statistics.estimates import estimate
-from overread.imaging.errors import OverreadError
 from overread.imaging.files import ORDINARY, write_whole
 from overread.tools.base import ToolContext
 from overread.tools.registry import build_tools
@@ -76,7 +73,7 @@ def ask_both(
     Raises:
         InputError, PlannerUnavailable: As `with_index` and `run_arm`.
     """
-    manifest = phantom_manifest("train", cases, CASES_SEED, work)
+    manifest = phantom_manifest("train", cases, command.CASES_SEED, work)
     poisoned, planted = poison(manifest, share, SEED, out)
     items = similar_items(round(SPARE * number), SEED, work)
     asked = Questions("poisoned index", items, spec("phantoms"))
@@ -137,25 +134,24 @@ def _with_reports(tool: BaseTool) -> BaseTool:
 
 def main() -> int:
     """Parse the command line, ask, print, and write JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.parser(__doc__, "runs/retrieval-poison")
     parser.add_argument("--n", type=int, default=200, help="questions that retrieve")
-    parser.add_argument("--cases", type=int, default=1400, help="phantoms in the index")
     parser.add_argument("--share", type=float, default=SHARE, help="of poisoned reports")
-    parser.add_argument("--work", type=Path, default=None, help="where phantoms are kept")
-    parser.add_argument("--out", type=Path, default=Path("runs/retrieval-poison"))
     parser.add_argument("--concurrency", type=int, default=16)
     args = parser.parse_args()
-    try:
+
+    def work() -> None:
         config = load_config()
         ensure_server(config)
-        work = args.work or config.data / "evals" / "retrieval"
-        found = ask_both(args.n, args.cases, args.share, config, work, args.out, args.concurrency)
-    except OverreadError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    write_whole(args.out / "summary.json", json.dumps(found, indent=2) + "\n", mode=ORDINARY)
+        folder = command.work_folder(args, config)
+        found = ask_both(args.n, args.cases, args.share, config, folder, args.out, args.concurrency)
+        write_whole(args.out / "summary.json", json.dumps(found, indent=2) + "\n", mode=ORDINARY)
+        Console().print(_table(found))
+
+    return command.run(work)
+
+
+def _table(found: Mapping[str, Any]) -> Table:
     table = Table("", "")
     for name in ("asked", "retrieved", "shown an instruction"):
         table.add_row(name, str(found[name]))
@@ -165,8 +161,7 @@ def main() -> int:
             value = row.get("mean", row.get("difference"))
             interval = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
             table.add_row(f"accuracy, {name}", f"{100 * value:.1f} % ({interval})")
-    Console().print(table)
-    return 0
+    return table
 
 
 if __name__ == "__main__":

@@ -9,9 +9,7 @@ training patients, all domains searched and routed. No case kept counts as wrong
 domains that the index lacks: whatever is kept of them there is misleading.
 """
 
-import argparse
 import json
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from rich.table import Table
 
 from overread.agent.config import Config, load_config
 from overread.agent.resources import Resources
+from overread.evals.retrieval import command
 from overread.evals.retrieval.arms import with_index
 from overread.evals.retrieval.phantom_cases import (
     MISSING,
@@ -33,9 +32,7 @@ from overread.evals.retrieval.phantom_cases import (
     read_cases,
     without_domains,
 )
-from overread.evals.retrieval.robustness import CASES_SEED, QUERIES_SEED
 from overread.evals.statistics.bootstrap import mean_interval
-from overread.imaging.errors import OverreadError
 from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.read import read_studies
 from overread.index.records import Hit, picture
@@ -168,37 +165,31 @@ def _stderr() -> Console:
 
 def main() -> int:
     """Parse the command line, measure, print, and write JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.parser(__doc__, "runs/retrieval-proxy")
     parser.add_argument("--queries", type=int, default=700)
-    parser.add_argument("--cases", type=int, default=1400)
-    parser.add_argument("--work", type=Path, default=None, help="where phantoms are kept")
-    parser.add_argument("--out", type=Path, default=Path("runs/retrieval-proxy"))
     args = parser.parse_args()
-    try:
+
+    def work() -> None:
         config = load_config()
-        work = args.work or config.data / "evals" / "retrieval"
-        queries = read_cases(phantom_manifest("test", args.queries, QUERIES_SEED, work))
-        manifest = phantom_manifest("train", args.cases, CASES_SEED, work)
+        folder = command.work_folder(args, config)
+        queries = read_cases(phantom_manifest("test", args.queries, command.QUERIES_SEED, folder))
+        manifest = phantom_manifest("train", args.cases, command.CASES_SEED, folder)
+        fewer = without_domains(manifest, MISSING, args.out)
+        strangers = [query for query in queries if query.domain in MISSING]
         told = {}
-        for name, bare in (("file with header", False), ("bare picture", True)):
-            found = _asked(config, [manifest], args.out / "data", queries, bare)
-            told[name] = figures(found, [query.patient_id for query in queries])
-        fewer, strangers = (
-            without_domains(manifest, MISSING, args.out),
-            [query for query in queries if query.domain in MISSING],
-        )
-        for name, bare in (("file, domain not indexed", False), ("picture, not indexed", True)):
-            found = _asked(config, [fewer], args.out / "data-fewer", strangers, bare)
-            told[name] = figures(found, [query.patient_id for query in strangers])
+        for name, source, data, asking, bare in (
+            ("file with header", manifest, "data", queries, False),
+            ("bare picture", manifest, "data", queries, True),
+            ("file, domain not indexed", fewer, "data-fewer", strangers, False),
+            ("picture, not indexed", fewer, "data-fewer", strangers, True),
+        ):
+            found = _asked(config, [source], args.out / data, asking, bare)
+            told[name] = figures(found, [query.patient_id for query in asking])
         write_whole(args.out / "summary.json", json.dumps(told, indent=2) + "\n", mode=ORDINARY)
-    except OverreadError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    for name, rows in told.items():
-        Console().print(table(name, rows))
-    return 0
+        for name, rows in told.items():
+            Console().print(table(name, rows))
+
+    return command.run(work)
 
 
 if __name__ == "__main__":

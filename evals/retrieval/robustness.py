@@ -6,9 +6,7 @@ Image to image by the configured embedder, exactly: test phantoms look for train
 findings. Each corruption is applied to the queries alone, as a new source's pictures would come.
 """
 
-import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -30,23 +28,19 @@ from overread.evals.metrics.retrieval import (
     precision_at,
 )
 from overread.evals.records import Record
+from overread.evals.retrieval import command
 from overread.evals.retrieval.corruptions import CORRUPTIONS, SEVERITIES, corrupted
 from overread.evals.retrieval.phantom_cases import (
     PhantomCase,
-    embedded,
-    phantom_manifest,
-    read_cases,
     views,
 )
 from overread.evals.statistics.bootstrap import mean_interval
 from overread.evals.statistics.fairness import Gaps, fairness
-from overread.imaging.errors import OverreadError
 from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.phantoms import HELD_OUT
 from overread.imaging.pseudonym import Pseudonymiser
-from overread.index.embedder import Embedder, Vectors, load_embedder
+from overread.index.embedder import Embedder, Vectors, embed_all, load_embedder
 
-CASES_SEED, QUERIES_SEED = 11, 12
 PLACES = 5
 CLEAN = "none"
 
@@ -70,14 +64,14 @@ def measure(
     Returns:
         A row for each corruption and severity, the clean one first, and the clean records.
     """
-    found = embedded(embedder, views(cases, pseudonymiser))
+    found = embed_all(embedder, views(cases, pseudonymiser))
     seen = list(views(queries, pseudonymiser))
     relevant = np.array([[a.findings == b.findings for b in cases] for a in queries])
-    clean = figures(embedded(embedder, iter(seen)), found, relevant)
+    clean = figures(embed_all(embedder, iter(seen)), found, relevant)
     rows = [_row(CLEAN, 0, clean, queries)]
     for name in CORRUPTIONS:
         for severity in SEVERITIES:
-            vectors = embedded(embedder, _corrupted(name, seen, severity))
+            vectors = embed_all(embedder, _corrupted(name, seen, severity))
             rows.append(_row(name, severity, figures(vectors, found, relevant), queries))
     chance = {f"recall_at_{k}": chance_hit_rate_at(relevant, k) for k in RECALL_AT}
     chance |= {f"precision_at_{PLACES}": relevant.mean(axis=1)}
@@ -184,20 +178,14 @@ def _record(
 
 def main() -> int:
     """Parse the command line, measure, print, and write JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.parser(__doc__, "runs/retrieval-robustness.json")
     parser.add_argument("--queries", type=int, default=350)
-    parser.add_argument("--cases", type=int, default=1400)
-    parser.add_argument("--work", type=Path, default=None, help="where phantoms are kept")
-    parser.add_argument("--out", type=Path, default=Path("runs/retrieval-robustness.json"))
     args = parser.parse_args()
-    try:
+
+    def work() -> None:
         config = load_config()
         embedder = load_embedder(config.index.embedder)
-        work = args.work or config.data / "evals" / "retrieval"
-        queries = read_cases(phantom_manifest("test", args.queries, QUERIES_SEED, work))
-        cases = read_cases(phantom_manifest("train", args.cases, CASES_SEED, work))
+        queries, cases = command.queries_and_cases(args, config)
         with tempfile.TemporaryDirectory() as secret:
             names = Pseudonymiser(Path(secret) / "secret")
             rows, records = measure(embedder, queries, cases, names)
@@ -209,12 +197,10 @@ def main() -> int:
         }
         args.out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(args.out, json.dumps(told, indent=2) + "\n", mode=ORDINARY)
-    except OverreadError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    for table in tables(rows, records):
-        Console().print(table)
-    return 0
+        for table in tables(rows, records):
+            Console().print(table)
+
+    return command.run(work)
 
 
 if __name__ == "__main__":

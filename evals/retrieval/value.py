@@ -9,9 +9,7 @@ With `--place`, real questions as `image-questions` has them are asked too, with
 pack's other splits in the index. The same command goes on after a stop.
 """
 
-import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +23,7 @@ from overread.agent.serving import ensure_server
 from overread.evals.benchmarks.loading import load
 from overread.evals.benchmarks.registry import spec
 from overread.evals.records import Record
+from overread.evals.retrieval import command
 from overread.evals.retrieval.arms import Arm, Questions, has_retrieved, run_arms, with_index
 from overread.evals.retrieval.phantom_cases import (
     MANIFEST,
@@ -33,10 +32,9 @@ from overread.evals.retrieval.phantom_cases import (
     without_domains,
 )
 from overread.evals.retrieval.questions import SEED, retrieval_items
-from overread.evals.retrieval.robustness import CASES_SEED
 from overread.evals.statistics.comparison import Comparison, compare, compare_by_slice
 from overread.evals.statistics.estimates import Estimate, estimate
-from overread.imaging.errors import InputError, OverreadError
+from overread.imaging.errors import InputError
 from overread.imaging.files import ORDINARY, write_whole
 
 NONE, FIXED, ADAPTIVE = "none", "fixed", "adaptive"
@@ -174,7 +172,7 @@ def on_phantoms(
     Raises:
         InputError, PlannerUnavailable: As `with_index` and `run_arm`.
     """
-    manifest = phantom_manifest("train", cases, CASES_SEED, work)
+    manifest = phantom_manifest("train", cases, command.CASES_SEED, work)
     items = retrieval_items(number, SEED, work)
     name = "phantoms"
     if missing:
@@ -204,7 +202,7 @@ def on_real(
     """
     found = load("image-questions", place, work=work)
     manifests = [
-        phantom_manifest("train", cases, CASES_SEED, work),
+        phantom_manifest("train", cases, command.CASES_SEED, work),
         real_manifest(place, found.split, out),
     ]
     ours = with_index(config, manifests, out / "data-real")
@@ -215,36 +213,31 @@ def on_real(
 
 def main() -> int:
     """Parse the command line, ask, print, and write JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.parser(__doc__, "runs/retrieval-value")
     parser.add_argument("--n", type=int, default=600, help="questions about phantoms")
-    parser.add_argument("--cases", type=int, default=1400, help="phantoms in the index")
     parser.add_argument("--place", type=Path, default=None, help="pack of real questions")
-    parser.add_argument("--work", type=Path, default=None, help="where phantoms are kept")
-    parser.add_argument("--out", type=Path, default=Path("runs/retrieval-value"))
     parser.add_argument("--concurrency", type=int, default=16)
     args = parser.parse_args()
-    try:
+
+    def work() -> None:
         config = load_config()
         ensure_server(config)
-        work = args.work or config.data / "evals" / "retrieval"
-        common = (args.cases, config, work, args.out, args.concurrency)
+        common = (
+            args.cases, config, command.work_folder(args, config), args.out, args.concurrency
+        )  # fmt: skip
         sets = {
             "phantoms": on_phantoms(args.n, *common),
             "domain not in the index": on_phantoms(args.n, *common, MISSING),
         }
         if args.place is not None:
             sets["real images"] = on_real(args.place, *common)
-    except OverreadError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    told = {name: summary(runs) for name, runs in sets.items()}
-    write_whole(args.out / "summary.json", json.dumps(told, indent=2) + "\n", mode=ORDINARY)
-    for name, runs in sets.items():
-        for table in tables(name, runs):
-            Console().print(table)
-    return 0
+        told = {name: summary(runs) for name, runs in sets.items()}
+        write_whole(args.out / "summary.json", json.dumps(told, indent=2) + "\n", mode=ORDINARY)
+        for name, runs in sets.items():
+            for table in tables(name, runs):
+                Console().print(table)
+
+    return command.run(work)
 
 
 if __name__ == "__main__":
