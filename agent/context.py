@@ -57,17 +57,10 @@ class Surroundings:
             asked = asyncio.run_coroutine_threadsafe(self._write(ref, instruction), loop)
             return asked.result(self.config.planner.timeout_s + 5)
 
-        context = ToolContext(
-            images=tuple(ImageRef.parse(text) for text in state["images"]),
-            archive=self.resources.archive,
-            artifacts=self.resources.artifacts,
-            segmenter=self.resources.segmenter,
-            index=self.resources.index,
-            embedder=self.resources.embedder,
-            classifier=self.resources.classifier,
-            evidence=tuple(Evidence.model_validate(item) for item in state["evidence"]),
-            write=write,
-            exclude_same_patient=self.config.index.exclude_same_patient,
+        context = self.resources.tool_context(
+            tuple(ImageRef.parse(text) for text in state["images"]),
+            tuple(Evidence.model_validate(item) for item in state["evidence"]),
+            write,
         )
         names: Sequence[str] | None = self.config.agent.tools
         if names is None:

@@ -26,7 +26,7 @@ from overread.agent.threads import in_thread
 from overread.agent.toolrun import run_calls
 from overread.imaging.errors import InputError, OverreadError, UnknownReference
 from overread.imaging.study import ImageRef
-from overread.tools.base import Artifact, Evidence, ToolContext
+from overread.tools.base import Artifact, Evidence
 from overread.tools.fence import clean
 from overread.tools.registry import build_tools
 
@@ -214,15 +214,5 @@ class Desk:
         return refs
 
     def _build(self, case: Case) -> list[BaseTool]:
-        context = ToolContext(
-            images=tuple(case.images),
-            archive=self._resources.archive,
-            artifacts=self._resources.artifacts,
-            segmenter=self._resources.segmenter,
-            index=self._resources.index,
-            embedder=self._resources.embedder,
-            classifier=self._resources.classifier,
-            evidence=tuple(case.ledger),
-            exclude_same_patient=self._config.index.exclude_same_patient,
-        )
+        context = self._resources.tool_context(tuple(case.images), tuple(case.ledger))
         return build_tools(context, self._config.agent.tools)

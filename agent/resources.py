@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from overread.agent.config import Config, ensure_data_dir
 from overread.imaging.archive import Archive
 from overread.imaging.pseudonym import Pseudonymiser
+from overread.imaging.study import ImageRef
 from overread.tools.artifacts import ArtifactStore
+from overread.tools.base import Evidence, ToolContext
 
 if TYPE_CHECKING:
     from overread.index.embedder import Embedder
@@ -90,6 +92,32 @@ class Resources:
         if folder is None:
             return None
         return once(("classifier", folder), lambda: load_classifier(Path(folder).expanduser()))
+
+    def tool_context(
+        self,
+        images: tuple[ImageRef, ...],
+        evidence: tuple[Evidence, ...] = (),
+        write: Callable[[ImageRef | None, str], str] | None = None,
+    ) -> ToolContext:
+        """Return what tools work with: these resources, and what a session has so far.
+
+        Args:
+            images: Of the session.
+            evidence: Of the session, oldest first.
+            write: As in `ToolContext`.
+        """
+        return ToolContext(
+            images=images,
+            archive=self.archive,
+            artifacts=self.artifacts,
+            segmenter=self.segmenter,
+            index=self.index,
+            embedder=self.embedder,
+            classifier=self.classifier,
+            evidence=evidence,
+            write=write,
+            exclude_same_patient=self._config.index.exclude_same_patient,
+        )
 
     def index(self) -> "CaseIndex | None":
         """Return the index, or None when none was built.

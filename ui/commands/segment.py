@@ -75,18 +75,10 @@ def _segment(image: Path, arguments: dict[str, Any]) -> tuple[str, "ToolResult",
     """Run the agent's own tool; return what it says, its result, and where its files are."""
     from overread.agent.intake import register
     from overread.agent.resources import Resources
-    from overread.tools.base import ToolContext
     from overread.tools.segment import build
 
     resources = Resources(config_from())
-    context = ToolContext(
-        images=tuple(register(resources, [image], limit=1)),
-        archive=resources.archive,
-        artifacts=resources.artifacts,
-        segmenter=resources.segmenter,
-        index=resources.index,
-    )
-    tool = build(context)
+    tool = build(resources.tool_context(tuple(register(resources, [image], limit=1))))
     call = {"type": "tool_call", "id": "1", "name": tool.name, "args": arguments}
     reply = tool.invoke(call)
     if reply.status == "error":
