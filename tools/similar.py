@@ -17,7 +17,7 @@ from overread.index.records import Hit
 from overread.index.retrieve import Retrieved, retrieve
 from overread.index.select import Policy
 from overread.index.store import CaseIndex
-from overread.tools import phrases
+from overread.tools import cases, phrases
 from overread.tools.base import Artifact, ToolContext, ToolResult, Value
 from overread.tools.border import make_tool
 from overread.tools.fence import fence
@@ -64,7 +64,7 @@ def build(context: ToolContext) -> BaseTool:
             "closest": round(hits[0].score, 2),
             "domain": domain,
             **{f"cases with {label}": count for label, count in labels.items()},
-            **{f"case {n}": f"{hit.study_id} ({hit.source})" for n, hit in enumerate(hits, 1)},
+            **cases.as_values((hit.study_id, hit.source) for hit in hits),
             **_evidence(found, index.policy),
         }
         content = described(image, hits, with_reports)

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from overread.imaging.errors import InputError, UnknownReference
-from overread.imaging.study import ImageRef, Mask
+from overread.imaging.study import Mask
+from overread.tools import cases
 from overread.tools.base import Artifact, Evidence
 from overread.tools.clicks import read_mask
 from overread.tools.targets import canonical
@@ -71,12 +72,10 @@ def _neighbours(desk: Desk, evidence: Evidence) -> list[dict[str, str]]:
     """Return the similar cases, each with the image that stands for it."""
     found = []
     archive = desk.assistant.resources.archive
-    for name, value in evidence.values.items():
-        if not name.startswith("case ") or not name[5:].isdecimal():
-            continue
+    for name, study in cases.studies(evidence.values).items():
         try:
-            refs = archive.study(str(value).split(" (")[0]).refs
+            refs = archive.study(study).refs
         except UnknownReference:
             continue  # taken out of the archive since
-        found.append({"name": name, "image": str(ImageRef.parse(str(refs[len(refs) // 2])))})
+        found.append({"name": name, "image": str(refs[len(refs) // 2])})
     return found

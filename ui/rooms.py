@@ -4,7 +4,6 @@ The agent keeps its own checkpoints; a room keeps what a person sees. A room bel
 whose folder it lies, and to nobody else.
 """
 
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from overread.agent.sessions import check_session_id, new_session_id
 from overread.imaging.errors import ConfigError, InputError, UnknownReference
 from overread.imaging.files import write_whole
 from overread.imaging.study import ImageRef
+from overread.tools import cases
 from overread.tools.base import Evidence
 from overread.ui.users import check_user
 
@@ -118,10 +118,9 @@ class Room(BaseModel):
     def neighbours(self) -> dict[str, str]:
         """Return the studies of similar cases that evidence names, with what they are called."""
         return {
-            str(value).split(" (")[0]: f"{item.id} {name}"
+            study: f"{item.id} {name}"
             for item in self.evidence
-            for name, value in item.values.items()
-            if re.fullmatch(r"case \d+", name)
+            for name, study in cases.studies(item.values).items()
         }
 
     def turn_of(self, message: int) -> int:

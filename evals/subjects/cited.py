@@ -13,6 +13,7 @@ from overread.evals.metrics.grounding import Box, boxes_of
 from overread.evals.subjects.pools import case_id
 from overread.imaging.archive import Archive
 from overread.imaging.errors import UnknownReference
+from overread.tools import cases as named
 from overread.tools.artifacts import ArtifactStore
 from overread.tools.base import Evidence
 
@@ -51,9 +52,7 @@ def cases(text: str, evidence: Sequence[Evidence]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for entry in cited(text, evidence):
         if entry.tool == RETRIEVAL:
-            total = int(entry.values.get("total") or 0)
-            told = [str(entry.values[f"case {number}"]) for number in range(1, total + 1)]
-            found |= dict.fromkeys(case.partition(" ")[0] for case in told)  # "study (source)"
+            found |= dict.fromkeys(named.studies(entry.values).values())
     return tuple(found)
 
 
