@@ -234,23 +234,34 @@ class App:
         return []
 
     def _show(self, user: str, room: Room, busy: bool = False) -> list[Any]:
-        report = room.report
-        open_report = report is not None and report.signed_by is None
-        return [
+        now = [
             gr.skip() if busy else gr.MultimodalTextbox(submit_btn=True, stop_btn=False),
             list(room.messages),
             evidence_cards(room.evidence, self._desk.assistant.resources.artifacts.path),
             mark(room, user),
             room.id,
-            gr.Textbox(value=report.text if report else "", interactive=open_report),
-            status(room.id, report),
-            difference(report.draft, report.text) if report else "",
-            gr.Button(interactive=open_report),
-            gr.Button(interactive=open_report),
         ]
+        # While an answer is written a report stays, and its difference is too much work for a token.
+        is_kept = busy and room.report is not None
+        return now + ([gr.skip()] * _OF_REPORT if is_kept else _shown_report(room))
 
 
-_SKIP = [gr.skip() for _ in range(9)]
+def _shown_report(room: Room) -> list[Any]:
+    report = room.report
+    is_open = report is not None and report.signed_by is None
+    return [
+        gr.Textbox(value=report.text if report else "", interactive=is_open),
+        status(room.id, report),
+        difference(report.draft, report.text) if report else "",
+        gr.Button(interactive=is_open),
+        gr.Button(interactive=is_open),
+    ]
+
+
+_OF_REPORT = 5
+"""Outputs that show the report."""
+
+_SKIP = [gr.skip() for _ in range(4 + _OF_REPORT)]
 
 
 def _together(one: str, other: str) -> bool:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import RLock
+from typing import Any
 
 from PIL import Image as PilImage
 
@@ -17,6 +18,8 @@ from overread.imaging.study import ImageRef
 from overread.tools.pictures import png
 from overread.training.corrections import Feedback
 from overread.ui.users import check_user
+
+Line = dict[str, Any]
 
 
 class FeedbackStore:
@@ -68,8 +71,8 @@ class FeedbackStore:
                 "thumb": thumb,
             }
         )
-        text = line.model_dump_json(exclude_none=True)
-        self._rewrite(user, lambda known: [item for item in known if item["id"] != id_], text)
+        added = line.model_dump(mode="json", exclude_none=True)
+        self._rewrite(user, lambda known: [*(i for i in known if i["id"] != id_), added])
 
     def forget(self, user: str, session: str, id_: str | None = None) -> None:
         """Delete what was written about a session, or about one answer of it."""
@@ -77,27 +80,20 @@ class FeedbackStore:
         if not self.file(user).exists():
             return
 
-        def others(known: list[dict[str, object]]) -> list[dict[str, object]]:
+        def others(known: list[Line]) -> list[Line]:
             if id_ is not None:
                 return [item for item in known if item["id"] != id_]
             return [item for item in known if not str(item["id"]).startswith(mine)]
 
-        self._rewrite(user, others, None)
+        self._rewrite(user, others)
 
-    def _rewrite(
-        self,
-        user: str,
-        keep: Callable[[list[dict[str, object]]], list[dict[str, object]]],
-        added: str | None,
-    ) -> None:
+    def _rewrite(self, user: str, change: Callable[[list[Line]], list[Line]]) -> None:
         path = self.file(user)
         with self._lock:
             lines = path.read_text("utf-8").splitlines() if path.exists() else []
-            kept = keep([json.loads(line) for line in lines])
-            texts = [json.dumps(item, ensure_ascii=False) for item in kept]
-            texts += [added] if added else []
-            write_whole(path, "".join(f"{text}\n" for text in texts))
-            used = {Path(str(image)).name for item in texts for image in json.loads(item)["images"]}
+            kept = change([json.loads(line) for line in lines])
+            write_whole(path, "".join(f"{json.dumps(i, ensure_ascii=False)}\n" for i in kept))
+            used = {Path(str(image)).name for item in kept for image in item["images"]}
             for picture in (path.parent / "images").glob("*.png"):
                 if picture.name not in used:
                     picture.unlink()
