@@ -10,8 +10,7 @@ setup:
 	@scripts/setup.sh
 
 test: setup  ## Every check, then every test, the slow ones too.
-	@scripts/setup_browser.sh
-	@scripts/setup_readers.sh
+	@scripts/setup_debian.sh
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest -ra -n 2 --dist loadfile
 

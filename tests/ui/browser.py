@@ -29,7 +29,7 @@ def chromium(
 ) -> Iterator[Page]:
     """Open a page; at the end it must have asked no other host for anything, and thrown nothing."""
     if not CHROMIUM.exists():
-        pytest.skip("Debian's chromium is not installed; run scripts/setup_browser.sh as root")
+        pytest.skip("Debian's chromium is not installed; run scripts/setup_debian.sh as root")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         context = browser.new_context(

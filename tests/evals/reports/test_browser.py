@@ -19,7 +19,7 @@ BROKEN = "[...document.images].filter(image => !image.complete || !image.natural
 @pytest.fixture
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
-        pytest.skip("Debian's chromium is not installed; run scripts/setup_browser.sh as root")
+        pytest.skip("Debian's chromium is not installed; run scripts/setup_debian.sh as root")
     with sync_playwright() as playwright:
         flags = ["--headless", "--no-sandbox", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=flags)
