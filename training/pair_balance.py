@@ -1,4 +1,4 @@
-"""Equal numbers of yes and no among the better answers of pairs: no answer should pay as such."""
+"""Which pairs a training takes so that nothing pays as such: no answer, and no distrust of reports."""
 
 import hashlib
 import json
@@ -9,11 +9,15 @@ from overread.training.examples import Pair
 
 
 def balanced(pairs: Iterable[Pair]) -> list[Pair]:
-    """Return pairs of which each kind prefers "yes" as often as "no", in their order.
+    """Return pairs balanced by answer and by what they say of reports, in their order.
+
+    Each kind prefers "yes" as often as "no", and as many pairs use reports as resist them.
 
     A model says yes to a noised image, so nearly all pairs that a noised image makes prefer yes; and one
-    that is trained on them says yes more often, whatever the image. Which of the more frequent ones go
-    is decided by a hash of their ids. Pairs of other answers stay.
+    that is trained on them says yes more often, whatever the image. One that is mostly
+    taught to resist reports says the opposite of right ones, too (docs/training.md, "What the stages
+    gain"). Which of the more frequent ones go is decided by a hash of their ids. Pairs of other answers,
+    and a kind without its counterpart, stay.
     """
     rows = [(pair, yes_or_no(pair.chosen)) for pair in pairs]
     kept: set[str] = set()
@@ -26,7 +30,18 @@ def balanced(pairs: Iterable[Pair]) -> list[Pair]:
         ]
         fewer = min(len(side) for side in sides)
         kept |= {name for side in sides for name in side[:fewer]}
-    return [pair for pair, said in rows if not said or pair.id in kept]
+    return _as_many_either_way([pair for pair, said in rows if not said or pair.id in kept])
+
+
+def _as_many_either_way(pairs: list[Pair]) -> list[Pair]:
+    """Return pairs of which as many use reports as resist them, if there are any of both."""
+    use, resist = (
+        sorted((pair.id for pair in pairs if pair.kind == kind), key=_order)
+        for kind in ("use_context", "resist_context")
+    )
+    fewer = min(len(use), len(resist)) or max(len(use), len(resist))
+    gone = {*use[fewer:], *resist[fewer:]}
+    return [pair for pair in pairs if pair.id not in gone]
 
 
 def yes_or_no(reply: str) -> str:

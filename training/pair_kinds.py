@@ -6,6 +6,7 @@ Source: MMed-RAG, arXiv:2410.13085, section on RAG-based preference fine-tuning.
 | --- | --- | --- | --- |
 | look | the answer to a noised image is still right: it was not read from the image | the right answer, given the real image | that answer, given the noised image |
 | use_context | right with retrieved reports, wrong without | the answer with reports | the answer without |
+| use_context, agreeing | right alone and with retrieved reports, wrong with wrong ones | the answer alone | the misled answer |
 | resist_context | right alone, wrong with reports | the answer alone | the misled answer |
 
 The two sides of 'look' may be the same words. What differs is the image: the pair asks that the right
@@ -13,6 +14,10 @@ answer be likelier for the image that shows it than for noise, which only a trai
 rejected side on its own image can learn from (`overread.training.dpo_collate`). MMed-RAG's chosen side is
 the reference. Here it is the model's own answer to the real image where that is right, so that no pair
 of this kind is told apart by style alone, else the reference.
+
+The agreeing pairs are ours: the same two replies that a 'resist_context' pair sets against a wrong report
+stand under a right one, so that what the two kinds teach together is to go by the image, and not to say
+the opposite of what a report says.
 
 The prompt of 'use_context' and 'resist_context' holds the reports for both sides: what is learnt is how
 to answer when they are there. In 'look' it holds the retrieved reports if there are any.
@@ -112,10 +117,15 @@ def _look(trial: Trial) -> Iterator[Pair]:
 
 
 def _use_context(trial: Trial) -> Iterator[Pair]:
-    helped = trial.helped
-    if helped is not None and helped.right and trial.alone.wrong:
+    helped, misled = trial.helped, trial.misled
+    if helped is None or not helped.right:
+        return
+    if trial.alone.wrong:
         replies = helped.reply, trial.alone.reply
         yield _pair(trial, "use_context", "", helped.messages, *replies)
+    elif trial.alone.right and misled is not None and misled.wrong:
+        replies = trial.alone.reply, misled.reply
+        yield _pair(trial, "use_context", "agreeing", helped.messages, *replies)
 
 
 def _resist_context(trial: Trial) -> Iterator[Pair]:

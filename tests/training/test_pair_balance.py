@@ -16,3 +16,19 @@ def test_each_kind_prefers_yes_as_often_as_no() -> None:
     assert said == {("look", "yes"): 3, ("look", "no"): 3, ("use_context", ""): 2}
     assert kept == [one for one in pairs if one in kept]
     assert balanced(reversed(pairs)) == list(reversed(kept))
+
+
+def test_as_many_pairs_use_reports_as_resist_them() -> None:
+    pairs = [
+        *(pair(n, "resist_context", chosen="left") for n in range(7)),
+        *(pair(n, "use_context", chosen="left") for n in range(7, 10)),
+        *(pair(n, "look", chosen="left") for n in range(10, 15)),
+    ]
+    assert Counter(one.kind for one in balanced(pairs)) == {
+        "resist_context": 3, "use_context": 3, "look": 5,
+    }  # fmt: skip
+
+
+def test_a_kind_without_its_counterpart_stays() -> None:
+    pairs = [pair(n, "resist_context", chosen="left") for n in range(4)]
+    assert balanced(pairs) == pairs

@@ -105,10 +105,11 @@ def test_each_kind_is_built_from_what_a_model_says(pool: ContextPool, tmp_path: 
     out = tmp_path / "pairs.jsonl"
     built = build_pairs([first, second, third, first], asker, pool, out, Settings(concurrency=2))
     pairs = {pair.id.removeprefix("phantoms:"): pair for pair in read_lines(out, Pair)}
-    assert built.kinds == {"look": 1, "resist_context": 2, "use_context": 1}
+    assert built.kinds == {"look": 1, "resist_context": 2, "use_context": 2}
     assert set(pairs) == {
         f"{first.id}:direct:look",
         f"{first.id}:direct:use_context",
+        f"{second.id}:direct:use_context:agreeing",
         f"{second.id}:direct:resist_context:wrong",
         f"{third.id}:agent:resist_context:retrieved",
     }
@@ -213,10 +214,18 @@ def test_the_table_of_kinds() -> None:
 
     assert kinds(trial("no", "yes")) == ["use_context"]
     assert kinds(trial("yes", "no")) == ["resist_context"]
-    assert kinds(trial("yes", "yes", "no")) == ["resist_context"]
+    assert kinds(trial("yes", "yes", "no")) == ["use_context", "resist_context"]
     assert kinds(trial("yes", "no", "no")) == ["resist_context", "resist_context"]
     assert kinds(trial("yes", "yes", "yes", "yes")) == ["look"]
     assert kinds(trial("no", "no", None, "no")) == []
+
+
+def test_a_right_report_prefers_what_a_wrong_one_is_resisted_for() -> None:
+    agreeing, resisting = pairs_of(trial("Yes.", "yes", "no"))
+    assert agreeing.id.endswith(":use_context:agreeing")
+    assert (agreeing.chosen, agreeing.rejected) == ("Yes.", "no")
+    assert (resisting.chosen, resisting.rejected) == ("Yes.", "no")
+    assert "helped" in str(agreeing.messages) and "misled" in str(resisting.messages)
 
 
 def test_an_unreadable_reply_is_no_wrong_answer() -> None:
