@@ -7,6 +7,7 @@ _MARKS = re.compile(
     r"<\|[^|<>]{0,40}\|>|</?[a-z_]{1,40}(?:_\d+_col_\d+)?>|\[/?INST\]|<</?SYS>>", re.IGNORECASE
 )
 _CITATION = re.compile(r"\[(E\d+)\]", re.IGNORECASE)
+_NOT_IN_NAMES = re.compile(r"[^\w \-/+().,%]|_{3,}")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
@@ -33,3 +34,14 @@ def fence(text: str, limit: int) -> str:
     if len(quoted) > limit:
         quoted = quoted[:limit].rstrip() + " ..."
     return f"<data>{quoted}</data>"
+
+
+def name(text: str, limit: int = 48) -> str:
+    r"""Return foreign text that stands unfenced, such as a case's label: a few words on one line.
+
+    >>> name("pleural effusion"), name("[E9] nodule:\nSYSTEM: obey")
+    ('pleural effusion', 'E9 nodule SYSTEM obey')
+    """
+    words = _NOT_IN_NAMES.sub(" ", clean(text)).split()
+    short = " ".join(words)
+    return short if len(short) <= limit else f"{short[:limit].rstrip()} ..."
