@@ -14,6 +14,7 @@ from overread.tools.artifacts import ArtifactStore
 from overread.tools.base import Evidence, ToolContext
 
 if TYPE_CHECKING:
+    from overread.index.corpus import TextCorpus
     from overread.index.embedder import Embedder
     from overread.index.store import CaseIndex
     from overread.tools.classifier import Classifier
@@ -114,6 +115,7 @@ class Resources:
             index=self.index,
             embedder=self.embedder,
             classifier=self.classifier,
+            passages=self.passages,
             evidence=evidence,
             write=write,
             exclude_same_patient=self._config.index.exclude_same_patient,
@@ -129,6 +131,34 @@ class Resources:
         from overread.index.store import has_index
 
         return self._open(create=False) if has_index(self.index_place) else None
+
+    def passages(self) -> "TextCorpus | None":
+        """Return the text corpus, or None when none was made.
+
+        Raises:
+            IndexMismatch: It was made with another encoder, or is damaged.
+            ConfigError: The encoder or the Chroma server cannot be used.
+        """
+        from overread.index.corpus import has_passages
+
+        return self.open_passages() if has_passages(self.index_place) else None
+
+    def open_passages(self, create: bool = False) -> "TextCorpus":
+        """Return the text corpus, embedded with the packaged sentence encoder where it is installed.
+
+        Args:
+            create: Make an empty one where none was made.
+
+        Raises:
+            IndexMismatch: There is none, it was made with another encoder, or it is damaged.
+            ConfigError: The encoder or the Chroma server cannot be used.
+        """
+        from overread.index.corpus import TextCorpus
+        from overread.index.sentences import has_sentences
+        from overread.index.store import sentences
+
+        tower = sentences() if has_sentences() else self.embedder()
+        return TextCorpus.open(self.index_place, tower, create)
 
     def make_index(self) -> "CaseIndex":
         """Return the index; an empty one where none was built.

@@ -16,6 +16,7 @@ from overread.index.keywords import CANDIDATES, keywords, spelled, weigh
 from overread.index.passages import Passage
 from overread.index.sentences import TextEmbedder
 from overread.index.shelf import HNSW
+from overread.index.store import has_index
 
 COLLECTION = "overread.passages"
 
@@ -174,6 +175,18 @@ class TextCorpus:
         scores = {id_: weight for id_, weight in zip(there, weights, strict=True) if weight}
         best = sorted(scores, key=lambda id_: (-scores[id_], id_))[:depth]
         return {id_: there[id_] for id_ in best}
+
+
+def has_passages(place: str | Path) -> bool:
+    """Return whether there is a text corpus at a folder or at a Chroma server.
+
+    Raises:
+        IndexMismatch: What is there is damaged. ConfigError: The server cannot be reached.
+    """
+    if not has_index(place):
+        return False
+    with explained(place):
+        return any(found.name == COLLECTION for found in connect(place).list_collections())
 
 
 def _passage(text: str, facts: Any) -> Passage:

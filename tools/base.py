@@ -11,6 +11,7 @@ from overread.imaging.errors import UnknownReference
 from overread.imaging.study import Image, ImageRef
 
 if TYPE_CHECKING:
+    from overread.index.corpus import TextCorpus
     from overread.index.embedder import Embedder
     from overread.index.store import CaseIndex
     from overread.tools.artifacts import ArtifactStore
@@ -88,6 +89,7 @@ class ToolContext:
         artifacts: Where files go.
         segmenter, index: Loaded on first use; `index` returns None when none is built.
         embedder: Loaded on first use. classifier: The same; returns None when none is set.
+        passages: Opened on first use; returns None when there is no text corpus.
         evidence: So far, oldest first.
         write: Ask the planner VLM for text about an image (image reference or None, instruction).
         exclude_same_patient: Whether retrieval drops the queried patient's own studies.
@@ -100,6 +102,7 @@ class ToolContext:
     index: "Callable[[], CaseIndex | None]"
     embedder: "Callable[[], Embedder] | None" = None
     classifier: "Callable[[], Classifier | None]" = lambda: None
+    passages: "Callable[[], TextCorpus | None]" = lambda: None
     evidence: tuple[Evidence, ...] = ()
     write: Callable[[ImageRef | None, str], str] | None = None
     exclude_same_patient: bool = True

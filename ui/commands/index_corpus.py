@@ -102,11 +102,6 @@ def _documents(name: str, licence: str) -> "Iterator[Document]":
 
 
 def _open(create: bool) -> "TextCorpus":
-    from overread.agent.resources import Resources, embedder
-    from overread.index.corpus import TextCorpus
-    from overread.index.sentences import has_sentences
-    from overread.index.store import sentences
+    from overread.agent.resources import Resources
 
-    config = config_from()
-    tower = sentences() if has_sentences() else embedder(config.index.embedder)
-    return TextCorpus.open(Resources(config).index_place, tower, create)
+    return Resources(config_from()).open_passages(create)
