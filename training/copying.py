@@ -19,7 +19,7 @@ from overread.evals.items import Item
 from overread.imaging.errors import InputError
 from overread.imaging.files import ORDINARY, write_whole
 from overread.index.embedder import load_embedder
-from overread.training.asking import Asker, for_each, make_asker
+from overread.training.asking import Asker, for_each, make_asker, shown
 from overread.training.examples import Example
 from overread.training.pair_context import ContextPool, open_pool, says_as
 from overread.training.trials import item_to_mark, try_example
@@ -165,7 +165,9 @@ def main() -> None:
     ]
     embedder = load_embedder(config.index.embedder)
     pool = open_pool(config.data / "training" / "reports", embedder, args.reports)
-    rows = measure(examples, make_asker(args.model, config), pool, args.concurrency)
+    with shown("questions") as progress:
+        asker = make_asker(args.model, config)
+        rows = measure(examples, asker, pool, args.concurrency, progress)
     found = {
         name: {"hits": share.hits, "of": share.of, "rate": share.rate}
         for name in ("copied", "misled", "over_reliance", "helped", "alone", "retrieved")

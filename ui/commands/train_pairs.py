@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from overread.ui.options import Json, NoStart
-from overread.ui.terminal import err, out
+from overread.ui.terminal import out
 
 if TYPE_CHECKING:
     from overread.training.pairs import Built
@@ -58,7 +56,7 @@ def pairs(
     from overread.agent.serving import ensure_server
     from overread.index.embedder import load_embedder
     from overread.training import mixes
-    from overread.training.asking import make_asker
+    from overread.training.asking import make_asker, shown
     from overread.training.corrections import Corrections, read_corrections
     from overread.training.examples import Pair, read_lines
     from overread.training.pair_context import open_pool
@@ -73,10 +71,7 @@ def pairs(
         embedder = load_embedder(config.index.embedder)
         pool = open_pool(config.data / "training" / "reports", embedder, reports)
     asker = make_asker(model, config, None if no_start else ensure_server)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = err if err.is_terminal else Console(quiet=True)
-    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
-        task = bar.add_task("questions", total=None)
+    with shown("questions") as progress:
         built = build_pairs(
             [*resolved.train, *resolved.validation],
             asker,
@@ -84,7 +79,7 @@ def pairs(
             to,
             Settings(noise_step, seed, concurrency),
             corrections.pairs,
-            lambda done, total: bar.update(task, completed=done, total=total),
+            progress,
         )
     facts = [
         ("model", asker.name),
