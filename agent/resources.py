@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from overread.index.embedder import Embedder
     from overread.index.store import CaseIndex
     from overread.tools.classifier import Classifier
+    from overread.tools.generator import Generator
     from overread.tools.segmenter import Segmenter
 
 T = TypeVar("T")
@@ -93,6 +94,17 @@ class Resources:
             return None
         return once(("classifier", folder), lambda: load_classifier(Path(folder).expanduser()))
 
+    def generator(self) -> "Generator":
+        """Return what makes up pictures.
+
+        Raises:
+            ConfigError: It cannot be loaded.
+        """
+        from overread.tools.generator import load_generator
+
+        model = self._config.synthesis.model
+        return once(("generator", model), lambda: load_generator(model))
+
     def tool_context(
         self,
         images: tuple[ImageRef, ...],
@@ -114,6 +126,7 @@ class Resources:
             index=self.index,
             embedder=self.embedder,
             classifier=self.classifier,
+            generator=self.generator if self._config.synthesis.enabled else None,
             evidence=evidence,
             write=write,
             exclude_same_patient=self._config.index.exclude_same_patient,

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from overread.index.store import CaseIndex
     from overread.tools.artifacts import ArtifactStore
     from overread.tools.classifier import Classifier
+    from overread.tools.generator import Generator
     from overread.tools.segmenter import Segmenter
 
 Value = float | int | str | bool | None
-ArtifactKind = Literal["overlay", "mask", "contact_sheet", "report", "plot"]
+ArtifactKind = Literal["overlay", "mask", "contact_sheet", "report", "plot", "heat", "synthetic"]
 
 
 class Artifact(BaseModel, frozen=True, extra="forbid"):
@@ -88,6 +89,7 @@ class ToolContext:
         artifacts: Where files go.
         segmenter, index: Loaded on first use; `index` returns None when none is built.
         embedder: Loaded on first use. classifier: The same; returns None when none is set.
+        generator: Loaded on first use; None where making up pictures is off.
         evidence: So far, oldest first.
         write: Ask the planner VLM for text about an image (image reference or None, instruction).
         exclude_same_patient: Whether retrieval drops the queried patient's own studies.
@@ -100,6 +102,7 @@ class ToolContext:
     index: "Callable[[], CaseIndex | None]"
     embedder: "Callable[[], Embedder] | None" = None
     classifier: "Callable[[], Classifier | None]" = lambda: None
+    generator: "Callable[[], Generator] | None" = None
     evidence: tuple[Evidence, ...] = ()
     write: Callable[[ImageRef | None, str], str] | None = None
     exclude_same_patient: bool = True

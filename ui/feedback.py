@@ -15,6 +15,7 @@ from overread.agent.resources import Resources
 from overread.imaging.files import write_whole
 from overread.imaging.render import to_view
 from overread.imaging.study import ImageRef
+from overread.imaging.synthetic import HEADER
 from overread.tools.pictures import png
 from overread.training.corrections import Feedback
 from overread.ui.users import check_user
@@ -48,6 +49,8 @@ class FeedbackStore:
     ) -> None:
         """Write what a reader who agreed to it thinks of an answer; the last word on it counts.
 
+        Nothing is written about made-up images: nobody should learn from them as if they were real.
+
         Args:
             user: Whose file.
             id_: Of the answer: session, a colon, and what in it.
@@ -57,13 +60,16 @@ class FeedbackStore:
             correction: What the answer should have been.
             thumb: "up" or "down".
         """
+        archive = self._resources.archive
+        studies = [archive.study(ImageRef.parse(ref).study_id) for ref in refs]
+        if any(HEADER in study.header for study in studies):
+            return
         images = [self._picture(user, ref) for ref in refs]
-        patient = self._resources.archive.study(ImageRef.parse(refs[0]).study_id).patient_id
         line = Feedback.model_validate(
             {
                 "id": id_,
                 "consent": True,
-                "patient": patient,
+                "patient": studies[0].patient_id,
                 "question": question,
                 "images": images,
                 "answer": answer,
