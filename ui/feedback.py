@@ -46,7 +46,7 @@ class FeedbackStore:
         *,
         correction: str | None = None,
         thumb: str | None = None,
-    ) -> None:
+    ) -> bool:
         """Write what a reader who agreed to it thinks of an answer; the last word on it counts.
 
         Nothing is written about made-up images: nobody should learn from them as if they were real.
@@ -59,11 +59,14 @@ class FeedbackStore:
             refs: Of the images.
             correction: What the answer should have been.
             thumb: "up" or "down".
+
+        Returns:
+            Whether it was written.
         """
         archive = self._resources.archive
         studies = [archive.study(ImageRef.parse(ref).study_id) for ref in refs]
         if any(HEADER in study.header for study in studies):
-            return
+            return False
         images = [self._picture(user, ref) for ref in refs]
         line = Feedback.model_validate(
             {
@@ -79,6 +82,7 @@ class FeedbackStore:
         )
         added = line.model_dump(mode="json", exclude_none=True)
         self._rewrite(user, lambda known: [*(i for i in known if i["id"] != id_), added])
+        return True
 
     def forget(self, user: str, session: str, id_: str | None = None) -> None:
         """Delete what was written about a session, or about one answer of it."""

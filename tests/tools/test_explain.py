@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from overread.imaging.phantoms import generate
+from overread.imaging.phantoms import generate, labels_of
 from overread.imaging.render import for_planner, placed
 from overread.imaging.study import Image, ImageRef
 from overread.index.embedder import load_embedder
@@ -51,11 +51,22 @@ def test_a_finding_has_the_lead_that_classify_tells(make_context: MakeContext) -
 
 
 def test_covering_what_is_hot_takes_the_score_away(make_context: MakeContext) -> None:
+    """On average: covering a place also makes something new, so single images may differ."""
     bundled = load_embedder("bundled")
-    context = make_context(PHANTOM, embedder=lambda: bundled)
-    values = call(context, finding="effusion").artifact.values
-    assert values["without the hottest tenth"] < values["without the coldest tenth"]
-    assert values["without the hottest tenth"] < values["score"]
+    shown = [(domain, patient) for domain in ("chest-xray", "ultrasound") for patient in range(90)]
+    found = []
+    for phantom in (generate(*case) for case in shown[::15]):
+        context = make_context(phantom, embedder=lambda: bundled)
+        label = labels_of(phantom)[0]
+        if label != "normal":
+            found.append(call(context, finding=label).artifact.values)
+    means = {
+        name: np.mean([values[name] for values in found])
+        for name in ("score", "without the hottest tenth", "without the coldest tenth")
+    }
+    assert len(found) >= 6
+    assert means["without the hottest tenth"] < means["score"]
+    assert means["without the hottest tenth"] < means["without the coldest tenth"]
 
 
 def test_a_case_is_explained_by_its_number(make_context: MakeContext, tmp_path: Path) -> None:

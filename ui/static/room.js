@@ -161,6 +161,15 @@ function watch(marker) {
   read();
 }
 
+/** Gradio puts a nameless button into the button that folds a step: only the outer one is left. */
+function unnest(chat) {
+  const quiet = () => {
+    for (const arrow of chat.querySelectorAll(".thought-group .title button:not([inert])")) arrow.inert = true;
+  };
+  new MutationObserver(quiet).observe(chat, { childList: true, subtree: true });
+  quiet();
+}
+
 async function start() {
   restoreTheme();
   const [root, left, marker] = await Promise.all(["#viewer", "#studies", "#marker"].map(until));
@@ -181,6 +190,7 @@ async function start() {
     window.overreadOpen(wanted);
   }
   watch(marker);
+  until("#chat").then(unnest);
   firstTour();
 }
 
