@@ -121,6 +121,15 @@ class McpConfig(BaseModel, extra="forbid"):
     )
 
 
+class SynthesisConfig(BaseModel, extra="forbid"):
+    """Making up pictures (`synthesise`)."""
+
+    enabled: bool = Field(default=False, description="Allow it; what is made is always marked.")
+    model: str = Field(
+        default="phantoms", description="'phantoms', or the folder of a diffusers pipeline."
+    )
+
+
 class Config(BaseSettings):
     """Everything a user can set. Nested names join with two underscores in the environment."""
 
@@ -137,6 +146,7 @@ class Config(BaseSettings):
     index: IndexConfig = IndexConfig()
     api: ApiConfig = ApiConfig()
     mcp: McpConfig = McpConfig()
+    synthesis: SynthesisConfig = SynthesisConfig()
 
     @classmethod
     def settings_customise_sources(

@@ -8,6 +8,7 @@ from overread.agent.state import ImageSource
 from overread.imaging.errors import InputError, UnknownReference
 from overread.imaging.read import read_studies
 from overread.imaging.study import Image, ImageRef
+from overread.imaging.synthetic import HEADER
 from overread.tools import phrases
 from overread.tools.base import ToolResult, Value
 
@@ -83,12 +84,14 @@ def describe(resources: Resources, ref: ImageRef, number: int) -> tuple[str, Too
     image = resources.archive.load(ref)
     content = phrases.intake(number, image.modality, image.body_part, image.shape, image.spacing_mm)
     values = _values(image)
-    siblings = [
-        other for other in resources.archive.study(ref.study_id).refs if _together(ref, other)
-    ]
+    study = resources.archive.study(ref.study_id)
+    siblings = [other for other in study.refs if _together(ref, other)]
     if len(siblings) > 1:
         values |= {"slice": siblings.index(ref) + 1, "slices": len(siblings)}
         content += f", slice {values['slice']} of {values['slices']}"
+    if HEADER in study.header:
+        values["synthetic"] = True
+        content += ", synthetic: made by a program, of no patient"
     return content, ToolResult(version=VERSION, image=str(ref), values=values)
 
 

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from overread import __version__
 from overread.agent.answer import DISCLAIMER
-from overread.agent.chat_server import run_until_signal
+from overread.agent.listening import run_until_signal
 from overread.agent.mcp_desk import Desk
 from overread.agent.prompts import evidence_line
 from overread.agent.steps import argument_schema

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from overread.index.embedder import Embedder
     from overread.index.store import CaseIndex
     from overread.tools.classifier import Classifier
+    from overread.tools.generator import Generator
     from overread.tools.segmenter import Segmenter
 
 T = TypeVar("T")
@@ -94,6 +95,17 @@ class Resources:
             return None
         return once(("classifier", folder), lambda: load_classifier(Path(folder).expanduser()))
 
+    def generator(self) -> "Generator":
+        """Return what makes up pictures.
+
+        Raises:
+            ConfigError: It cannot be loaded.
+        """
+        from overread.tools.generator import load_generator
+
+        model = self._config.synthesis.model
+        return once(("generator", model), lambda: load_generator(model))
+
     def tool_context(
         self,
         images: tuple[ImageRef, ...],
@@ -116,6 +128,7 @@ class Resources:
             embedder=self.embedder,
             classifier=self.classifier,
             passages=self.passages,
+            generator=self.generator if self._config.synthesis.enabled else None,
             evidence=evidence,
             write=write,
             exclude_same_patient=self._config.index.exclude_same_patient,

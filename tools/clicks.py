@@ -86,15 +86,19 @@ def mask_png(mask: Mask) -> bytes:
     return buffer.getvalue()
 
 
-def read_mask(data: bytes, shape: tuple[int, int]) -> Mask:
+def read_mask(data: bytes, shape: tuple[int, int] | None = None) -> Mask:
     """Return the mask of a PNG.
+
+    Args:
+        data: The file's content.
+        shape: Rows and columns of the image it belongs to; None where any will do.
 
     Raises:
         InputError: It is no PNG, or has another size than the image.
     """
     try:
         with PIL.Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
-            if picture.size != (shape[1], shape[0]):
+            if shape is not None and picture.size != (shape[1], shape[0]):
                 raise InputError(
                     f"the mask is {picture.size[0]} x {picture.size[1]} pixels, "
                     f"the image {shape[1]} x {shape[0]}"

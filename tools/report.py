@@ -9,10 +9,11 @@ from overread.tools import phrases, report_text
 from overread.tools.base import Evidence, ToolContext, ToolResult
 from overread.tools.border import make_tool
 from overread.tools.fence import clean
-from overread.tools.report_text import Sentence
+from overread.tools.reporting.compose import compose
+from overread.tools.reporting.markdown import render
 from overread.tools.segment import ImageNumber
 
-VERSION = "generate_report 1"
+VERSION = "generate_report 2"
 _OWN_READING = "Describe this image in one or two sentences. Do not give measurements."
 _OWN_READING_CHARS = 600
 
@@ -29,17 +30,18 @@ def build(context: ToolContext) -> BaseTool:
     def generate_report(image: int) -> tuple[str, ToolResult]:
         picture = context.image(image)
         reference = str(picture.ref)
-        sentences = report_text.findings(context.evidence, reference)
-        if not sentences:
+        if not report_text.findings(context.evidence, reference):
             raise InputError(
                 f"there is no evidence about image {image} yet; segment or measure first"
             )
-        impression = report_text.impression(sentences)
-        text = _markdown(context, picture, sentences, impression)
+        report = compose(context.evidence, picture.ref, context.images, context.archive)
+        sentences = [told for region in report.findings for told in region.statements]
+        more = [*_similar(context.evidence, picture), *_own_reading(context, picture)]
+        text = "\n".join([render(report), *more]).rstrip() + "\n"
         artifact = context.artifacts.put(
             text.encode(), "report", f"draft report of image {image}", ".md"
         )
-        summary = " ".join(sentence.text for sentence in impression)
+        summary = " ".join(told.text for told in report.impression)
         sure = [
             entry.confidence
             for entry in context.evidence
@@ -65,41 +67,6 @@ def build(context: ToolContext) -> BaseTool:
         description="Write a draft report from what the other tools have found so far.",
         arguments=ReportArgs,
     )
-
-
-def _markdown(
-    context: ToolContext,
-    picture: Image,
-    sentences: list[Sentence],
-    impression: list[Sentence],
-) -> str:
-    domain = report_text.domain_of(sentences)
-    lines = ["# Draft report", "", report_text.BANNER, "", f"Image `{picture.ref}`", ""]
-    lines += ["## Technique", "", str(report_text.technique(context.evidence, picture)), ""]
-    lines += ["## Comparison", "", *_comparison(context, picture), ""]
-    lines += ["## Findings", ""]
-    for region, own in report_text.by_region(sentences).items():
-        lines += [f"**{region}**", "", *(f"- {sentence}" for sentence in own), ""]
-    if missing := report_text.unassessed(domain, sentences):
-        lines += [f"Not assessed: {', '.join(missing)}.", ""]
-    lines += ["## Impression", ""]
-    lines += [f"{n}. {sentence}" for n, sentence in enumerate(impression, start=1)]
-    lines += ["", *_similar(context.evidence, picture), *_own_reading(context, picture)]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _comparison(context: ToolContext, picture: Image) -> list[str]:
-    patient = context.archive.study(picture.ref.study_id).patient_id
-    others = [
-        str(ref)
-        for ref in context.images
-        if ref != picture.ref and context.archive.study(ref.study_id).patient_id == patient
-    ]
-    if not others:
-        return ["None available."]
-    told = report_text.comparison(context.evidence, str(picture.ref), others)
-    listed = f"With {', '.join(f'`{other}`' for other in others)}."
-    return [listed, *(f"- {sentence}" for sentence in told)]
 
 
 def _similar(evidence: tuple[Evidence, ...], picture: Image) -> list[str]:

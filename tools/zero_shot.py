@@ -52,10 +52,15 @@ def leads(
         modality: DICOM Modality, for the wording.
         part: Body part, or "".
     """
-    words = [_words(label, modality, part) for label in (NORMAL, *labels)]
-    vectors = np.stack([_mean(embedder.embed_texts(list(wording))) for wording in words])
+    vectors = _named(embedder, (NORMAL, *labels), modality, part)
     likeness = vectors @ embedder.embed_images([picture])[0]
     return [float(value - likeness[0]) for value in likeness[1:]]
+
+
+def direction(embedder: Embedder, label: str, modality: str, part: str) -> np.ndarray:
+    """Return the vector that leads from "normal" to a label, (dim,); its product is the lead."""
+    normal, named = _named(embedder, (NORMAL, label), modality, part)
+    return named - normal
 
 
 def score(
@@ -76,6 +81,11 @@ def score(
             probability = 1 / (1 + math.exp(-min(max(fitted[0] * lead + fitted[1], -30), 30)))
         found.append(Scored(label, lead, probability))
     return sorted(found, key=lambda item: -(item.probability or item.lead))
+
+
+def _named(embedder: Embedder, labels: tuple[str, ...], modality: str, part: str) -> np.ndarray:
+    words = [_words(label, modality, part) for label in labels]
+    return np.stack([_mean(embedder.embed_texts(list(wording))) for wording in words])
 
 
 def _words(label: str, modality: str, part: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from overread.ui.commands import (
     report,
     segment,
     serve,
+    synthesise,
     train,
     users,
 )
@@ -40,6 +41,7 @@ app.command()(chat.chat)
 app.command()(demo.demo)
 app.command()(serve.serve)
 app.command()(segment.segment)
+app.command()(synthesise.synthesise)
 app.command()(report.report)
 app.command()(doctor.doctor)
 app.add_typer(index.app, name="index")

@@ -13,7 +13,7 @@ from overread.agent.ledger import READER
 from overread.tools.base import Artifact, Evidence
 
 THUMBNAIL_PX = 136
-PICTURES = ("overlay", "contact_sheet", "plot")
+PICTURES = ("overlay", "contact_sheet", "plot", "heat", "synthetic")
 _BY = {READER: "by the reader"}
 NOTHING_YET = (
     "Nothing yet. Every statement of an answer cites a numbered piece of evidence; they are "

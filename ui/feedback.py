@@ -15,6 +15,7 @@ from overread.agent.resources import Resources
 from overread.imaging.files import write_whole
 from overread.imaging.render import to_view
 from overread.imaging.study import ImageRef
+from overread.imaging.synthetic import HEADER
 from overread.tools.pictures import png
 from overread.training.corrections import Feedback
 from overread.ui.users import check_user
@@ -45,8 +46,10 @@ class FeedbackStore:
         *,
         correction: str | None = None,
         thumb: str | None = None,
-    ) -> None:
+    ) -> bool:
         """Write what a reader who agreed to it thinks of an answer; the last word on it counts.
+
+        Nothing is written about made-up images: nobody should learn from them as if they were real.
 
         Args:
             user: Whose file.
@@ -56,14 +59,20 @@ class FeedbackStore:
             refs: Of the images.
             correction: What the answer should have been.
             thumb: "up" or "down".
+
+        Returns:
+            Whether it was written.
         """
+        archive = self._resources.archive
+        studies = [archive.study(ImageRef.parse(ref).study_id) for ref in refs]
+        if any(HEADER in study.header for study in studies):
+            return False
         images = [self._picture(user, ref) for ref in refs]
-        patient = self._resources.archive.study(ImageRef.parse(refs[0]).study_id).patient_id
         line = Feedback.model_validate(
             {
                 "id": id_,
                 "consent": True,
-                "patient": patient,
+                "patient": studies[0].patient_id,
                 "question": question,
                 "images": images,
                 "answer": answer,
@@ -73,6 +82,7 @@ class FeedbackStore:
         )
         added = line.model_dump(mode="json", exclude_none=True)
         self._rewrite(user, lambda known: [*(i for i in known if i["id"] != id_), added])
+        return True
 
     def forget(self, user: str, session: str, id_: str | None = None) -> None:
         """Delete what was written about a session, or about one answer of it."""

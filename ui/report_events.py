@@ -71,8 +71,11 @@ class ReportEvents:
             self._desk.feedback.forget(user, session, id_)
             gr.Info("Kept with this session." if thumb else "Taken back.")
             return
-        self._desk.feedback.note(user, id_, turn.question, turn.answer, refs, thumb=thumb)
-        gr.Info("Kept, and noted for training on this machine.")
+        note = self._desk.feedback.note
+        if note(user, id_, turn.question, turn.answer, refs, thumb=thumb):
+            gr.Info("Kept, and noted for training on this machine.")
+        else:
+            gr.Info("Kept with this session; a synthetic image is not learnt from.")
 
     def _keep(self, user: str, session: str, text: str, consent: bool, sign: bool) -> None:
         room = self._desk.rooms.get(user, session)

@@ -16,12 +16,13 @@ from overread.imaging.errors import InputError, UnknownReference
 from overread.imaging.study import Mask
 from overread.tools import geometry
 from overread.tools.clicks import Prompts, answer, mask_png, read_mask
+from overread.tools.pictures import png
 from overread.tools.segmenter import Segmentation
 from overread.tools.targets import canonical
 from overread.ui.deleting import delete_room
 from overread.ui.desk import Desk
 from overread.ui.gate import USER
-from overread.ui.layers import evidence_facts, mask_of
+from overread.ui.layers import evidence_facts, heat_of, mask_of
 from overread.ui.rooms import MAX_TITLE, Room
 from overread.ui.slices import PRESETS, encode, facts, study_facts
 
@@ -138,6 +139,11 @@ def make_routes(desk: Desk) -> APIRouter:
     def mask(here: Here, evidence: str, name: str) -> Response:
         found = mask_of(desk, here, here.find(evidence), name)
         return Response(mask_png(found), media_type="image/png", headers=_PRIVATE)
+
+    @router.get("/sessions/{session}/evidence/{evidence}/heat")
+    def heat(here: Here, evidence: str, case: str = "") -> Response:
+        found = heat_of(desk, here, here.find(evidence), case)
+        return Response(png(found), media_type="image/png", headers=_PRIVATE)
 
     @router.get("/sessions/{session}/artifacts/{sha256}")
     def artifact(here: Here, sha256: str) -> Response:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import gradio as gr
-import uvicorn
 from fastapi import Depends, FastAPI, Form, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -17,6 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from overread import __version__
 from overread.agent.assistant import Assistant
+from overread.agent.listening import run_until_signal
 from overread.imaging.errors import InputError, OverreadError
 from overread.ui.access import COOKIE, SESSION_S, Access, LocalAccess, PasswordAccess
 from overread.ui.app import KEEP_UPLOADS_S, App
@@ -79,19 +79,8 @@ def create_app(assistant: Assistant, access: Access, max_upload_mb: int) -> Fast
 
 def serve(app: FastAPI, listening: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serve until SIGINT or SIGTERM; questions on their way are given up."""
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # the peer's address is what the proxy mode trusts
-            timeout_graceful_shutdown=_GRACE_S,
-        )
-    )
     logging.getLogger("uvicorn.error").addFilter(_is_news)
-    on_ready()
-    server.run(sockets=[listening])
+    run_until_signal(app, listening, on_ready, _GRACE_S)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -10,6 +10,7 @@ from skimage.transform import resize
 from overread.imaging.archive import Archive
 from overread.imaging.render import window_of
 from overread.imaging.study import Image, Pixels
+from overread.imaging.synthetic import HEADER
 
 MAX_SIDE = 2048
 """Larger images are sent at a whole fraction of their resolution."""
@@ -123,7 +124,7 @@ def study_facts(
     for ref in record.refs:
         if shown is None or str(ref) in shown:
             series.setdefault(ref.series, []).append(str(ref))
-    return {
+    return ({"title": "Synthetic image"} if HEADER in record.header else {}) | {
         "id": record.id,
         "modality": record.modality,
         "body_part": record.body_part,

@@ -21,4 +21,9 @@ def theme() -> gr.themes.Base:
             "ui-monospace",
             "monospace",
         ],
+    ).set(  # white on the usual shade of teal is too pale to read
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_800",
     )

@@ -7,17 +7,22 @@ from pathlib import Path
 import PIL.Image
 
 from overread.evals.items import Item
+from overread.imaging.errors import InputError
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.read import read_studies
 from overread.imaging.render import data_url, for_planner
 from overread.imaging.study import Image
+from overread.imaging.synthetic import HEADER
 
 
 def load_images(item: Item) -> list[Image]:
     """Read the images of an item: of a file of many slices or frames, its middle one.
 
+    Training reads its examples here, too.
+
     Raises:
         UnreadableImage: A file is not an image.
+        InputError: A picture was made up.
     """
     return [_middle(path) for path in item.images]
 
@@ -54,7 +59,10 @@ def _url(path: Path, mtime_ns: int, size: int) -> str:
 
 
 def _middle(path: Path) -> Image:
-    images = read_studies([path], _pseudonymiser())[0].series[0].images
+    study = read_studies([path], _pseudonymiser())[0]
+    if HEADER in study.header:
+        raise InputError(f"{path} was made up by a program; it is not taken for a real image")
+    images = study.series[0].images
     return images[len(images) // 2]
 
 

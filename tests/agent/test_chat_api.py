@@ -22,8 +22,8 @@ import uvicorn
 from overread.agent import chat_request
 from overread.agent.chat_api import create_app, session_prefix, tidy
 from overread.agent.chat_errors import ApiError
-from overread.agent.chat_server import listen
 from overread.agent.config import ApiConfig
+from overread.agent.listening import listen
 from overread.imaging.errors import ConfigError, InputError, PlannerUnavailable
 from overread.imaging.phantoms import generate, write
 from tests.agent.said import NODULE, QUESTION, YES, answer
@@ -444,7 +444,7 @@ def test_a_full_queue_and_a_client_that_hangs_up(planner, serve, picture):
 def test_a_port_in_use_is_told(serve):
     api = ApiConfig(port=serve().assistant.config.api.port)
     with pytest.raises(ConfigError, match=f"port {api.port} .*--agent-port"):
-        listen(api)
+        listen(api.host, api.port, "--agent-port")
 
 
 def test_parse_says_what_is_wrong_with_a_model_before_anything_else():

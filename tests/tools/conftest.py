@@ -68,6 +68,11 @@ class ThumbnailEmbedder:
         rows = np.stack([thumb.ravel() - thumb.mean() + 1e-3 for thumb in small])
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
+    def embed_patches(self, image: PILImage.Image) -> NDArray[np.float32]:
+        """Return a patch a pixel of the thumbnail, 64 times its share: their mean is the picture's."""
+        vector = self.embed_images([image])[0]
+        return (64 * np.diag(vector)).reshape(8, 8, 64)
+
     def embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
         rows = np.full((len(texts), 64), 1e-3, np.float32)
         for row, text in zip(rows, texts, strict=True):

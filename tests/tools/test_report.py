@@ -6,6 +6,8 @@ from overread.imaging.study import ImageRef
 from overread.tools import measure, report, segment
 from overread.tools.base import Evidence, ToolContext
 from overread.tools.report_text import comparison, findings, impression
+from overread.tools.reporting.compose import compose
+from overread.tools.reporting.markdown import render
 from tests.tools.conftest import MakeContext
 from tests.tools.test_segment import with_finding
 
@@ -63,13 +65,23 @@ def test_a_report_has_all_sections_and_every_finding_cites(make_context: MakeCon
     for section in ("Technique", "Comparison", "Findings", "Impression"):
         assert f"\n## {section}\n" in text
     assert "DRAFT - research use only" in text and "None available." in text
-    lines = [line for line in text.splitlines() if line.startswith("- ")]
+    told = text.split("## Findings")[1].split("### Not assessed")[0]
+    lines = [line for line in told.splitlines() if line.startswith("- ")]
     assert len(lines) == 3 and all(line.endswith("]") for line in lines)
     assert any(line.startswith("- Effusion: long axis") and "[E1]" in line for line in lines)
-    assert "Not assessed: pneumothorax, consolidation." in text
+    assert "### Not assessed\n\n- pneumothorax\n- consolidation\n" in text
     assert "1. Effusion: " in text.split("## Impression")[1]
     assert "Planner's own reading" not in text
     assert reply.content.startswith("generate_report for image 1: draft with 3 findings; Effusion")
+
+
+def test_the_draft_is_the_one_that_a_reader_edits(make_context: MakeContext) -> None:
+    phantom = with_finding("chest-xray", "effusion")
+    found = gather(make_context(phantom), [("segment", {"image": 1, "target": "effusion"})])
+    context = make_context(phantom, evidence=found)
+    reply = call(context, "generate_report", image=1)
+    report = compose(found, context.images[0], context.images, context.archive)
+    assert context.artifacts.read(reply.artifact.artifacts[0]).decode() == render(report)
 
 
 def test_the_planner_s_words_are_marked_as_its_own(make_context: MakeContext) -> None:

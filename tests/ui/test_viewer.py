@@ -192,3 +192,23 @@ def test_similar_cases_stand_beside_the_image(page: Page, room_url: str) -> None
     near = page.get_by_label("Similar case", exact=True)
     near.select_option(index=1)
     expect(pane(page, 1).locator(".title")).to_have_text("similar case 2")
+    # Why: the heat of the case that is chosen, over the image; again, and it is gone.
+    reddish = """element => {
+        const canvas = element.querySelector('canvas');
+        const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+        let count = 0;
+        for (let i = 0; i < data.length; i += 4) count += data[i] > data[i + 1] + 30;
+        return count;
+    }"""
+    plain = pane(page).evaluate(reddish)
+    why = page.locator("button[data-action=why]")
+    why.click()
+    expect(pane(page)).to_have_attribute("data-layers", "heat case 2")
+    assert pane(page).evaluate(reddish) > plain + 1000
+    near.select_option(index=0)
+    expect(pane(page)).to_have_attribute("data-layers", "heat case 1")
+    why.click()
+    expect(pane(page)).to_have_attribute("data-layers", "")
+    assert pane(page).evaluate(reddish) == plain
+    page.locator('#evidence [data-evidence="E1"]').click()
+    expect(why).to_be_hidden()

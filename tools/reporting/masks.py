@@ -1,14 +1,11 @@
 """The masks behind a report: which targets were outlined in which images of its series."""
 
-import io
 from dataclasses import dataclass
-
-import numpy as np
-import PIL.Image
 
 from overread.imaging.errors import InputError
 from overread.imaging.study import ImageRef, Mask
 from overread.tools.artifacts import ArtifactStore
+from overread.tools.clicks import read_mask
 from overread.tools.reporting.model import StructuredReport
 
 
@@ -40,10 +37,10 @@ def outlined(report: StructuredReport, artifacts: ArtifactStore) -> list[Outline
         image = ImageRef.parse(entry.image)
         if (image.study_id, image.series) != (own.study_id, own.series):
             continue
+        data = artifacts.read(masks[0])
         try:
-            picture = PIL.Image.open(io.BytesIO(artifacts.read(masks[0])))
-            mask = np.asarray(picture.convert("L")) > 127
-        except (OSError, ValueError) as error:
+            mask = read_mask(data)
+        except InputError as error:
             raise InputError(f"the mask of {target} ({entry.id}) cannot be read") from error
         latest[image, target] = Outlined(image, target, mask, entry.id, entry.version)
     return list(latest.values())

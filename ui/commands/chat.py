@@ -3,7 +3,6 @@
 import importlib.util
 import ipaddress
 import os
-import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -53,8 +52,10 @@ def chat(
     if importlib.util.find_spec("gradio") is None:
         raise ConfigError("the app needs gradio; install it with: pip install 'overread[ui]'")
     config = config_from(profile=profile, base_url=base_url)
+    from overread.agent.listening import listen
+
     access = _access(ensure_data_dir(config), host, proxy_header, proxy_address)
-    with listen(host, port) as listening:
+    with listen(host, port, "--port") as listening:
         from overread.agent.assistant import Assistant
         from overread.ui.planner_start import start_planner
 
@@ -105,23 +106,3 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; browsers that come early wait.
-
-    Raises:
-        ConfigError: The port is taken, or the address is none of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    opened = socket.socket(family, socket.SOCK_STREAM)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        opened.bind((host, port))
-        opened.listen(128)
-    except OSError as error:
-        opened.close()
-        raise ConfigError(
-            f"port {port} cannot be used ({error.strerror}); choose another with --port"
-        ) from error
-    return opened

@@ -1,11 +1,8 @@
 """`overread index search IMAGE --explain FOLDER`: a picture for each case found, why it is there."""
 
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from overread.imaging.errors import ConfigError, InputError
 
@@ -15,9 +12,6 @@ if TYPE_CHECKING:
     from overread.index.embedder import Vectors
     from overread.index.records import Hit
     from overread.index.store import CaseIndex
-
-COMMON = 200
-"""Cases of a domain whose mean stands for what all of them share."""
 
 
 def write_explanations(
@@ -36,7 +30,7 @@ def write_explanations(
         ConfigError: The folder cannot be written, or the embedder cannot tell where.
     """
     from overread.imaging.study import ImageRef
-    from overread.index.explain import drawn, explain
+    from overread.index.explain import common_vector, drawn, explain
     from overread.index.records import picture
 
     try:
@@ -51,7 +45,7 @@ def write_explanations(
         except InputError:  # the archive no longer has it
             continue
         if hit.domain not in common:
-            common[hit.domain] = _common(index, hit.domain)
+            common[hit.domain] = common_vector(index, hit.domain)
         embedder = index.embedder_of(hit.domain)
         why = explain(embedder, query, neighbour, common[hit.domain])
         path = folder / f"{place:02d}-{hit.study_id}.png"
@@ -61,10 +55,3 @@ def write_explanations(
             raise ConfigError(f"{path} cannot be written ({error.strerror})") from error
         written.append(path)
     return written
-
-
-def _common(index: "CaseIndex", domain: str) -> "Vectors | None":
-    """Return the mean vector of some cases of a domain; None where there are too few to tell."""
-    refs = [str(facts["ref"]) for _, facts in islice(index.entries(domain=domain), COMMON)]
-    found = list(index.vectors(domain, refs).values())
-    return np.mean(found, axis=0, dtype=np.float32) if len(found) > 1 else None

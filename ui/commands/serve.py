@@ -89,14 +89,16 @@ def serve(
 
 def _serve_agent(config: Config, port: int | None) -> None:
     from overread.agent.assistant import Assistant
-    from overread.agent.chat_server import listen, serve_chat
+    from overread.agent.chat_server import serve_chat
+    from overread.agent.listening import listen
     from overread.ui.planner_start import start_planner
 
     if port is not None:
         api = config.api.model_copy(update={"port": port})
         config = config.model_copy(update={"api": api})
     where = f"http://{config.api.host}:{config.api.port}/v1"
-    with listen(config.api) as listening, Assistant.from_config(config) as assistant:
+    listening_at = listen(config.api.host, config.api.port, "--agent-port (api.port)")
+    with listening_at as listening, Assistant.from_config(config) as assistant:
         start_planner(config, allowed=True)
         serve_chat(
             assistant,
@@ -110,8 +112,7 @@ def _serve_mcp(port: int | None, folders: list[Path]) -> None:
         raise ConfigError("MCP needs its SDK; install it with: pip install 'overread[mcp]'")
     import asyncio
 
-    from overread.agent.chat_server import listen
-    from overread.agent.config import ApiConfig
+    from overread.agent.listening import listen
     from overread.agent.mcp_desk import Desk
     from overread.agent.mcp_server import serve_http, serve_stdio
     from overread.agent.resources import Resources
@@ -121,7 +122,7 @@ def _serve_mcp(port: int | None, folders: list[Path]) -> None:
     if port is None:
         asyncio.run(serve_stdio(Desk(config, Resources(config), [*limits.folders, *folders])))
         return
-    with listen(ApiConfig(port=port), "--mcp-http") as listening:
+    with listen("127.0.0.1", port, "--mcp-http") as listening:
         desk = Desk(config, Resources(config), [*limits.folders, *folders])
         serve_http(
             desk,

@@ -8,7 +8,7 @@ const KEYS = [
   ["W, P", "window, pan"], ["R", "reset the view"], ["C, L", "compare, link"],
   ["N, X", "point inside, point outside"], ["B, S", "box, scribble"], ["V, E", "brush, eraser"],
   ["U, Delete", "undo, clear the outline"], ["A", "accept the outline as evidence"],
-  ["[ ]", "previous, next evidence"], ["/", "ask a question"], ["D", "dark mode"], ["?", "this help"],
+  ["[ ]", "previous, next evidence"], ["Y", "why a similar case was found"], ["/", "ask a question"], ["D", "dark mode"], ["?", "this help"],
 ];
 const STEPS = [
   ["#left", "Open your images here: DICOM, NIfTI, PNG, JPEG, TIFF or video. They are de-identified, and the originals are deleted. Or choose a synthetic example."],

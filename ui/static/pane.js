@@ -139,7 +139,8 @@ export class Pane {
     context.imageSmoothingEnabled = place.width < 4 * this.loaded.plane.columns;
     context.drawImage(this.picture, place.x, place.y, place.width, place.height);
     for (const layer of this.layers.filter((item) => item.ref === this.ref && !item.hidden)) {
-      drawMask(context, layer.canvas, place);
+      if (layer.heat) context.drawImage(layer.canvas, place.x, place.y, place.width, place.height);
+      else drawMask(context, layer.canvas, place);
     }
     if (this.box?.ref === this.ref) this.outlineBox(context, place, this.box);
     this.drawing?.draw(context, this, place);

@@ -125,7 +125,7 @@ const SHORTCUTS = {
   w: () => viewer.choose("window"), p: () => viewer.choose("pan"), r: () => viewer.reset(),
   c: () => viewer.compare(!viewer.two), l: () => viewer.link(!viewer.linked),
   u: () => viewer.drawing.undo(viewer.panes[0]), Delete: () => viewer.drawing.clear(viewer.panes[0]),
-  a: () => viewer.drawing.accept(viewer.panes[0]),
+  a: () => viewer.drawing.accept(viewer.panes[0]), y: () => viewer.why(!viewer.explains),
   "[": () => step(-1), "]": () => step(1), "?": showHelp, d: () => dark(!dark()), f: toggleLists,
   "/": () => document.querySelector("#ask textarea").focus(),
   ...Object.fromEntries(TOOLS.map((tool) => [tool.key, () => viewer.choose(tool.id)])),
@@ -161,6 +161,15 @@ function watch(marker) {
   read();
 }
 
+/** Gradio puts a nameless button into the button that folds a step: only the outer one is left. */
+function unnest(chat) {
+  const quiet = () => {
+    for (const arrow of chat.querySelectorAll(".thought-group .title button:not([inert])")) arrow.inert = true;
+  };
+  new MutationObserver(quiet).observe(chat, { childList: true, subtree: true });
+  quiet();
+}
+
 async function start() {
   restoreTheme();
   const [root, left, marker] = await Promise.all(["#viewer", "#studies", "#marker"].map(until));
@@ -181,6 +190,7 @@ async function start() {
     window.overreadOpen(wanted);
   }
   watch(marker);
+  until("#chat").then(unnest);
   firstTour();
 }
 

@@ -27,6 +27,7 @@ export class Viewer {
     this.build(root);
     this.choose("window");
     this.compare(false);
+    this.listNeighbours({ neighbours: [] });
   }
 
   build(root) {
@@ -57,6 +58,7 @@ export class Viewer {
         action("link", "Link", "Scroll, zoom and window both together (L)", () => this.link(!this.linked)),
         action("play", "▶ Play", "Play slices or frames (Space)", () => this.play()),
         this.neighbours,
+        action("why", "Why", "Heat over the image: where it is like this case (Y)", () => this.why(!this.explains)),
       ),
       make("div", { class: "panes" }, ...this.panes.map((pane) => pane.element)),
       make("div", { class: "bar", role: "toolbar", "aria-label": "Draw" },
@@ -96,7 +98,7 @@ export class Viewer {
     this.buttons.link.setAttribute("aria-pressed", String(two && this.linked));
     if (!two) {
       this.activate(this.panes[0]);
-      this.neighbours.hidden = true;
+      this.neighbours.hidden = this.buttons.why.hidden = true;
     } else this.activate(this.panes[1]); // the next study that is chosen goes there
     this.panes[0].element.classList.toggle("active", this.active === this.panes[0]);
   }
@@ -213,8 +215,11 @@ export class Viewer {
     pane.element.dataset.evidence = evidence.id;
     pane.element.dataset.layers = layers.map((layer) => layer.name).join(",");
     pane.draw();
+    this.evidence = evidence;
+    this.explains = evidence.heat;
     this.listNeighbours(evidence);
     if (evidence.neighbours.length) await this.showNeighbour();
+    else if (evidence.heat) await this.heat();
     say(evidence.content);
   }
 
@@ -224,17 +229,44 @@ export class Viewer {
       ...neighbours.map(({ name }, i) => make("option", { value: i }, name)),
     );
     if (!neighbours.length) this.neighbours.hidden = true;
+    this.buttons.why.hidden = !neighbours.length;
+    this.buttons.why.setAttribute("aria-pressed", "false");
+  }
+
+  /** Lays over the image where it is like the case beside it, or takes that away. */
+  async why(on) {
+    if (this.buttons.why.hidden) throw new Error("Choose evidence with similar cases first.");
+    this.explains = on;
+    this.buttons.why.setAttribute("aria-pressed", String(on));
+    await this.heat();
+  }
+
+  /** Draws the heat of the evidence that is shown, or none. */
+  async heat() {
+    const pane = this.panes[0];
+    const { id, image } = this.evidence;
+    pane.layers = pane.layers.filter((layer) => !layer.heat);
+    if (this.explains) {
+      const name = this.near[Math.max(0, this.neighbours.selectedIndex)]?.name ?? "";
+      const reply = await inSession(`evidence/${id}/heat?case=${encodeURIComponent(name)}`);
+      const canvas = await createImageBitmap(await reply.blob());
+      if (this.evidence.id !== id) return; // another was chosen meanwhile
+      pane.layers.push({ ref: image, name: `heat ${name}`.trim(), canvas, heat: true });
+    }
+    pane.element.dataset.layers = pane.layers.map((layer) => layer.name).join(",");
+    pane.draw();
   }
 
   async showNeighbour() {
     const { name, image } = this.near[Math.max(0, this.neighbours.selectedIndex)];
     const first = this.panes[0];
     this.compare(true);
-    this.neighbours.hidden = false;
+    this.neighbours.hidden = this.buttons.why.hidden = false;
     this.link(false);
     const series = { id: image, title: `similar ${name}`, modality: first.series?.modality, images: [image] };
     await this.open(series, 0, this.panes[1]);
     this.activate(first);
+    if (this.explains) await this.heat();
   }
 
   clear() {
