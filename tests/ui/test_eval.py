@@ -6,12 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import PIL.Image
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "evals"))
 from scripted_model import ScriptedModel
+
+from overread.ui.commands.eval import lacks_index
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 ROWS = 6
@@ -195,3 +198,18 @@ def test_ray_gives_the_records_of_one_process(
         r.model_copy(update={"seconds": 0}) for r in right.records
     ]
     assert len(model.asked) == 2 * ROWS
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, True),
+        ({"index": ["bundled", 3, 3]}, False),
+        ({"kind": "endpoint"}, False),
+        ({"agent": {"tools": ["segment"]}}, False),
+        ({"agent": {"tools": ["find_similar_cases"]}}, True),
+    ],
+)
+def test_an_agent_that_had_no_index_is_told(changes: dict[str, Any], told: bool) -> None:
+    identity = {"kind": "agent", "agent": {"tools": None}, "index": None, **changes}
+    assert lacks_index(identity) is told

@@ -260,7 +260,7 @@ def _table(summaries: list[dict[str, Any]]) -> Table:
 
 
 def _print_notes(run: "Run") -> None:
-    """Tell what a reader of the table must know: failures, the judge, contamination."""
+    """Tell what a reader of the table must know: failures, the judge, contamination, no index."""
     from overread.evals.reports.cases import reasons
 
     for reason, number in reasons(run.records)[:SHOWN_REASONS]:
@@ -278,6 +278,18 @@ def _print_notes(run: "Run") -> None:
             "are in its training manifest[/]",
             soft_wrap=True,
         )
+    if lacks_index(run.spec.identity):
+        _warn(run, "no index of cases", "none could be retrieved; 'overread index build' makes one")
+
+
+def lacks_index(identity: dict[str, Any]) -> bool:
+    """Return whether a subject is an agent that may retrieve cases, and had none to retrieve."""
+    from overread.evals.subjects.cited import RETRIEVAL
+
+    if identity.get("kind") != "agent" or identity.get("index") is not None:
+        return False
+    tools = identity["agent"]["tools"]
+    return tools is None or RETRIEVAL in tools
 
 
 def _warn(run: "Run", what: str, reason: str) -> None:
