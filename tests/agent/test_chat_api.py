@@ -83,7 +83,8 @@ def serve(make_assistant: Callable[..., Any]) -> Iterator[Callable[..., Endpoint
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         assistant = make_assistant(api={"port": port} | (api or {}), **more)
-        opened.append(Endpoint(assistant, listen(assistant.config.api)))
+        listening = listen("127.0.0.1", port, "--agent-port (api.port)")
+        opened.append(Endpoint(assistant, listening))
         return opened[-1]
 
     yield start
