@@ -70,5 +70,5 @@ def test_a_report_is_written_to_a_file(
 
 def test_a_report_goes_to_stdout(run: Run, chest: Path, planner_url: str) -> None:
     done = run("report", chest, "--base-url", planner_url)
-    assert done.stdout.startswith("# Draft report")
+    assert done.stdout.startswith("# Radiograph of the chest - DRAFT")
     assert "1. segment" in done.stderr
