@@ -90,6 +90,20 @@ class IndexConfig(BaseModel, extra="forbid"):
     )
 
 
+class SegmenterConfig(BaseModel, extra="forbid"):
+    """What outlines structures."""
+
+    model: str = Field(
+        default="bundled",
+        description="'bundled', or the folder of a SAM-family checkpoint or of a MONAI bundle.",
+    )
+    words: Literal["own", "saliency"] = Field(
+        default="own",
+        description="Only the segmenter's own names; or any words, by where the embedder "
+        "('index.embedder') finds them. The latter is coarse.",
+    )
+
+
 class ApiConfig(BaseModel, extra="forbid"):
     """The agent's own chat endpoint (`overread serve --agent`)."""
 
@@ -144,6 +158,7 @@ class Config(BaseSettings):
     planner: PlannerConfig = PlannerConfig()
     agent: AgentConfig = AgentConfig()
     index: IndexConfig = IndexConfig()
+    segmenter: SegmenterConfig = SegmenterConfig()
     api: ApiConfig = ApiConfig()
     mcp: McpConfig = McpConfig()
     synthesis: SynthesisConfig = SynthesisConfig()

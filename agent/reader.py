@@ -91,7 +91,7 @@ def _evidence(
 ) -> Evidence:
     segmenter = resources.segmenter()
     with suppress(InputError):  # a name of the reader's own is as good as one of the vocabulary
-        name = canonical(name, segmenter.targets)
+        name = canonical(name, segmenter.targets, segmenter.any_words)
     around = outlines(segmenter, image)
     midline = find_midline(around, image, name)
     place = place_of(image, name, outlined.mask, around)

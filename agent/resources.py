@@ -68,11 +68,20 @@ class Resources:
         """Return the segmenter.
 
         Raises:
-            ConfigError: Its weights are missing.
+            ConfigError: It cannot be used.
         """
-        from overread.tools.bundled_segmenter import bundled_segmenter
+        from overread.tools.segmenters import load_segmenter
 
-        return once("segmenter", bundled_segmenter)
+        model = self._config.segmenter.model
+        segmenter = once(("segmenter", model), lambda: load_segmenter(model))
+        if self._config.segmenter.words == "own":
+            return segmenter
+        from overread.tools.text_segmenter import TextSegmenter
+
+        return once(
+            ("segmenter", model, self._config.index.embedder),
+            lambda: TextSegmenter(segmenter, self.embedder()),
+        )
 
     def embedder(self) -> "Embedder":
         """Return the embedder.

@@ -125,12 +125,17 @@ def overlay(
     return _with_legend(picture, used) if used else picture
 
 
-def heat_overlay(picture: PIL.Image.Image, heat: NDArray[np.float32]) -> PIL.Image.Image:
+def heat_overlay(
+    picture: PIL.Image.Image,
+    heat: NDArray[np.float32],
+    limits: tuple[float, float] | None = None,
+) -> PIL.Image.Image:
     """Lay a heat map over a picture; the colder a place, the more it shows in grey alone.
 
     Args:
         picture: RGB.
-        heat: (rows, columns) of the picture, in any unit: its own range is shown.
+        heat: (rows, columns) of the picture, in any unit.
+        limits: Heat that is coldest and hottest; its own range if None.
 
     Raises:
         ValueError: The two have different shapes.
@@ -139,17 +144,24 @@ def heat_overlay(picture: PIL.Image.Image, heat: NDArray[np.float32]) -> PIL.Ima
     """
     if heat.shape != (picture.height, picture.width):
         raise ValueError(f"the heat has shape {heat.shape}, the picture {picture.size[::-1]}")
-    layer = heat_layer(heat)
+    layer = heat_layer(heat, limits)
     grey = picture.convert("L").convert("RGBA")
     return PIL.Image.alpha_composite(grey, layer).convert("RGB")
 
 
-def heat_layer(heat: NDArray[np.float32]) -> PIL.Image.Image:
-    """Return a heat map alone, RGBA, to be laid over the image; the colder, the clearer."""
+def heat_layer(
+    heat: NDArray[np.float32], limits: tuple[float, float] | None = None
+) -> PIL.Image.Image:
+    """Return a heat map alone, RGBA, to be laid over the image; the colder, the clearer.
+
+    Args:
+        heat: float (rows, columns).
+        limits: As of `heat_overlay`.
+    """
     from matplotlib import colormaps
 
-    low, high = float(heat.min()), float(heat.max())
-    share = (heat - low) / (high - low) if high > low else np.zeros_like(heat)
+    low, high = limits or (float(heat.min()), float(heat.max()))
+    share = np.clip((heat - low) / (high - low), 0, 1) if high > low else np.zeros_like(heat)
     colours = colormaps["magma"](share)
     colours[..., 3] = _HEAT * share
     return PIL.Image.fromarray((255 * colours).round().astype(np.uint8), mode="RGBA")

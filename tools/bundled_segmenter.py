@@ -2,11 +2,9 @@
 
 import json
 import math
-from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 import torch
@@ -15,19 +13,21 @@ from torch import Tensor
 
 from overread.imaging.errors import ConfigError, InputError
 from overread.imaging.render import to_view
-from overread.imaging.study import Image, Mask, Pixels
+from overread.imaging.study import Image, Mask
+from overread.tools.feature_cache import FeatureCache
 from overread.tools.prompts import Letterbox, prompt_planes, view_plane
-from overread.tools.segmenter import Box, Point, Segmentation
+from overread.tools.segmenter import INSIDE, Box, Point, Segmentation
 from overread.tools.segmenter_net import SegmenterNet
 from overread.tools.targets import resolve
 
 WEIGHTS = Path(__file__).with_name("weights") / "segmenter.safetensors"
-# Pictures whose features are kept, so that several targets of one picture cost one pass.
-_KEPT = 4
+_PRESENCE = "probability that it is there, calibrated on phantoms"
 
 
 class BundledSegmenter:
     """A promptable segmenter of about two million parameters, for one CPU thread."""
+
+    any_words = False
 
     def __init__(self, weights: Path = WEIGHTS) -> None:
         """Load weights.
@@ -47,8 +47,7 @@ class BundledSegmenter:
                 f"{weights} is not a weights file of this segmenter: {error}"
             ) from error
         self._net.eval()
-        self._maps: OrderedDict[tuple[object, ...], tuple[Pixels, list[Tensor]]] = OrderedDict()
-        self._lock = Lock()
+        self._maps: FeatureCache[list[Tensor]] = FeatureCache()
 
     def segment(
         self,
@@ -69,7 +68,7 @@ class BundledSegmenter:
         if image.pixels.min() == image.pixels.max():
             # A blank picture holds nothing; the network was never shown one and sees cells in it.
             nothing = np.zeros(image.shape, np.float32)
-            return Segmentation(nothing > 0, nothing, False, 1.0)
+            return Segmentation(nothing > 0, nothing, False, 1.0, "the picture is blank")
         letterbox = Letterbox.of(*image.shape)
         planes = prompt_planes(letterbox, points, box, scribble, previous)
         names = [None] if target is None else list(resolve(target))
@@ -88,31 +87,25 @@ class BundledSegmenter:
         mask = full >= 0.5
         if target is None:
             sure = float(full[mask].mean()) if mask.any() else 0.0
-            return Segmentation(mask, full, bool(mask.any()), sure)
+            return Segmentation(mask, full, bool(mask.any()), sure, INSIDE)
         present = max(
             self._calibrated(name, float(logit))
             for name, logit in zip(names, presence, strict=True)
             if name is not None
         )
         if prompted and mask.any():  # a person points at it: presence is given
-            return Segmentation(mask, full, True, max(present, float(full[mask].mean())))
+            sure = float(full[mask].mean())
+            return Segmentation(
+                mask, full, True, max(present, sure), INSIDE if sure > present else _PRESENCE
+            )
         found = present >= 0.5 and bool(mask.any())
         sure = present if found else 1.0 - present
-        return Segmentation(mask & found, full, found, sure)
+        return Segmentation(mask & found, full, found, sure, _PRESENCE)
 
     def _features(self, image: Image, letterbox: Letterbox) -> list[Tensor]:
-        key = (id(image.pixels), image.window, image.inverted)
-        with self._lock:
-            if key in self._maps:
-                self._maps.move_to_end(key)
-                return self._maps[key][1]
-        view = view_plane(to_view(image), letterbox)[None]
-        maps: list[Tensor] = self._net.backbone(view)
-        with self._lock:
-            self._maps[key] = (image.pixels, maps)  # holding the pixels keeps their id from reuse
-            while len(self._maps) > _KEPT:
-                self._maps.popitem(last=False)
-        return maps
+        return self._maps.of(
+            image, lambda: self._net.backbone(view_plane(to_view(image), letterbox)[None])
+        )
 
     def _calibrated(self, target: str, logit: float) -> float:
         scale, offset, _ = self._calibration[target]

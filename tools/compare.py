@@ -53,7 +53,11 @@ def build(context: ToolContext) -> BaseTool:
         if image in earlier:
             raise InputError(f"image {image} cannot be compared with itself; give an earlier one")
         segmenter = context.segmenter()
-        targets = [canonical(target, segmenter.targets)] if target else _findings(current)
+        targets = (
+            [canonical(target, segmenter.targets, segmenter.any_words)]
+            if target
+            else _findings(current)
+        )
         told: list[str] = []
         values: dict[str, Value] = {}
         tiles, captions = [_outlined(context, current, targets)], [f"image {image}"]

@@ -115,9 +115,9 @@ def build(context: ToolContext) -> BaseTool:
         picture, segmenter = context.image(image), context.segmenter()
         if quantity == "midline_shift":
             target = "ventricles"
-        target = canonical(target, segmenter.targets)
+        target = canonical(target, segmenter.targets, segmenter.any_words)
         if reference is not None:
-            reference = canonical(reference, segmenter.targets)
+            reference = canonical(reference, segmenter.targets, segmenter.any_words)
         reference = _reference(quantity, target, reference)
         names = [target] if reference is None else [target, reference]
         masks, sure = _masks(segmenter, picture, image, names)

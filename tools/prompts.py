@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from overread.imaging.errors import InputError
 from overread.imaging.study import Mask
+from overread.tools.prompt_checks import check_prompts
 from overread.tools.segmenter import Box, Point
 from overread.tools.segmenter_net import PROMPT_CHANNELS, SIDE
 
@@ -82,28 +82,18 @@ def prompt_planes(
         InputError: A prompt lies outside the image, a box is turned inside out, or a mask has
             another shape than the image.
     """
+    check_prompts((letterbox.rows, letterbox.columns), points, box, scribble, previous)
     half = SIDE // 2
     planes = torch.zeros(len(PROMPT_CHANNELS), half, half)
     for x, y, inside in points:
-        _require_in_image(letterbox, x, y, "point")
         channel = 0 if inside else 1
         planes[channel] = torch.maximum(planes[channel], click(*letterbox.place(x, y)))
     if box is not None:
-        left, top, right, bottom = box
-        _require_in_image(letterbox, left, top, "box corner")
-        _require_in_image(letterbox, right, bottom, "box corner")
-        if right < left or bottom < top:
-            raise InputError(f"box {box} is inside out; give (left, top, right, bottom)")
-        (c0, r0), (c1, r1) = letterbox.place(left, top), letterbox.place(right, bottom)
+        (c0, r0), (c1, r1) = letterbox.place(*box[:2]), letterbox.place(*box[2:])
         planes[2, round(max(r0, 0)) : round(r1) + 1, round(max(c0, 0)) : round(c1) + 1] = 1.0
-    for channel, name, mask in ((3, "scribble", scribble), (4, "previous mask", previous)):
+    for channel, mask in ((3, scribble), (4, previous)):
         if mask is None:
             continue
-        if mask.shape != (letterbox.rows, letterbox.columns):
-            raise InputError(
-                f"the {name} has shape {mask.shape}, "
-                f"the image {(letterbox.rows, letterbox.columns)}"
-            )
         fitted = letterbox.fit(torch.from_numpy(mask.astype(np.float32))[None])
         planes[channel] = shrink(fitted, thin=channel == 3)[0]
     return planes
@@ -122,11 +112,3 @@ def shrink(planes: Tensor, *, thin: bool) -> Tensor:
     if thin:
         return F.max_pool2d(planes, 2).clamp(max=1.0).gt(0).float()
     return F.avg_pool2d(planes, 2)
-
-
-def _require_in_image(letterbox: Letterbox, x: int, y: int, what: str) -> None:
-    if not (0 <= x < letterbox.columns and 0 <= y < letterbox.rows):
-        raise InputError(
-            f"{what} ({x}, {y}) is outside the image, which is {letterbox.columns} wide and "
-            f"{letterbox.rows} high; give (x, y) in pixels"
-        )

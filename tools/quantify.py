@@ -74,7 +74,8 @@ class _Work:
     def named(self, name: str | None, role: str = "target") -> str:
         if name is None:
             raise InputError(f"{self.args.quantity} needs a structure; give it as {role}")
-        return canonical(name, self.context.segmenter().targets)
+        segmenter = self.context.segmenter()
+        return canonical(name, segmenter.targets, segmenter.any_words)
 
     def outline(self, name: str) -> Segmentation:
         found = self.context.segmenter().segment(self.picture, name)

@@ -11,8 +11,9 @@ from overread.imaging.vocabulary import TARGETS
 from overread.tools import geometry, phrases
 from overread.tools.base import Artifact, ToolContext, ToolResult, Value
 from overread.tools.border import make_tool
-from overread.tools.pictures import store_mask, store_overlay
+from overread.tools.pictures import store_mask, store_overlay, store_uncertainty
 from overread.tools.places import Outline, place_of
+from overread.tools.quality import quality_by_jitter, quality_of
 from overread.tools.segmenter import Segmenter
 from overread.tools.sides import MIDLINE, has_sides, midline_of, patient_side
 from overread.tools.targets import canonical
@@ -100,13 +101,10 @@ def build(context: ToolContext) -> BaseTool:
         box: list[int] | None = None,
     ) -> tuple[str, ToolResult]:
         picture, segmenter = context.image(image), context.segmenter()
-        target = canonical(target, segmenter.targets)
-        segmentation = segmenter.segment(
-            picture,
-            target,
-            points=[(x, y, bool(inside)) for x, y, inside in points or ()],
-            box=(box[0], box[1], box[2], box[3]) if box else None,
-        )
+        target = canonical(target, segmenter.targets, segmenter.any_words)
+        pointed = [(x, y, bool(inside)) for x, y, inside in points or ()]
+        around = (box[0], box[1], box[2], box[3]) if box else None
+        segmentation = segmenter.segment(picture, target, points=pointed, box=around)
         values: dict[str, Value] = {"found": False, "target": target}
         artifacts: list[Artifact] = []
         if segmentation.found:
@@ -114,9 +112,15 @@ def build(context: ToolContext) -> BaseTool:
             midline = find_midline(outline, picture, target)
             place = place_of(picture, target, segmentation.mask, outline)
             values = describe(picture, target, segmentation.mask, midline, place)
+            quality = (
+                quality_by_jitter(segmenter, picture, segmentation, target, pointed, around)
+                if pointed or around
+                else quality_of(segmentation)
+            )
             artifacts = [
                 store_overlay(context.artifacts, picture, {target: segmentation.mask}),
                 store_mask(context.artifacts, segmentation.mask, target),
+                store_uncertainty(context.artifacts, picture, quality, target),
             ]
         confidence = round(segmentation.confidence, 2)
         result = ToolResult(

@@ -12,6 +12,9 @@ from overread.imaging.study import Image, Mask
 Point = tuple[int, int, bool]
 Box = tuple[int, int, int, int]
 
+INSIDE = "mean probability inside the mask"
+"""The `basis` of a confidence that says nothing of presence."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segmentation:
@@ -22,13 +25,15 @@ class Segmentation:
         probability: float32, (rows, columns): of each pixel to belong to the target.
         found: Whether the target is in the image at all.
         confidence: 0..1: estimated probability that `found` is right. For a segmentation by
-            prompts alone, where presence is given, the mean probability inside the mask.
+            prompts alone, where presence is given, how good the mask is thought to be.
+        basis: What `confidence` is an estimate of, and where it comes from, in words.
     """
 
     mask: Mask
     probability: NDArray[np.float32]
     found: bool
     confidence: float
+    basis: str = ""
 
 
 class Segmenter(Protocol):
@@ -41,6 +46,10 @@ class Segmenter(Protocol):
     @property
     def targets(self) -> tuple[str, ...]:
         """The names it knows; empty when it takes geometric prompts alone."""
+
+    @property
+    def any_words(self) -> bool:
+        """Whether it also takes words that are not in `targets`, at its own peril."""
 
     def segment(
         self,

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from overread.imaging.errors import InputError
 from overread.imaging.vocabulary import TARGETS
@@ -86,24 +86,49 @@ def resolve(name: str) -> tuple[str, ...]:
             return (_SYNONYMS[candidate],)
     close = difflib.get_close_matches(plain, [*TARGETS, *_SYNONYMS, *_UNIONS], n=1, cutoff=0.75)
     hint = f"did you mean '{close[0]}'? " if close else ""
-    raise InputError(
-        f"'{name:.60}' is not something this segmenter knows; {hint}it knows {', '.join(TARGETS)}"
-    )
+    raise _unknown(name, hint, TARGETS)
 
 
-def canonical(name: str, known: Collection[str]) -> str:
+def canonical(name: str, known: Collection[str], any_words: bool = False) -> str:
     """Return the one name of a target that a segmenter knows; unions keep their own.
+
+    Args:
+        name: As a person says it.
+        known: The segmenter's names; with none at all, a name is a label and stays as it is.
+        any_words: Whether the segmenter takes other words, too.
 
     Raises:
         InputError: Neither known nor a synonym of something known.
 
     >>> canonical("pleural effusion", ["effusion"]), canonical("lungs", [])
     ('effusion', 'lungs')
+    >>> canonical("Stent", [], any_words=True)
+    'stent'
     """
     if name in known:
         return name
-    parts = resolve(name)
+    plain = _plain(name)
+    own = {_plain(one): one for one in known}
+    if plain in own:
+        return own[plain]
+    try:
+        parts = resolve(name)
+    except InputError:
+        if any_words or not known:
+            return plain
+        if set(TARGETS) <= set(known):
+            raise
+        parts = ()
+    if known and not any_words and not (parts and set(parts) <= set(known)):
+        close = difflib.get_close_matches(plain, own, n=1, cutoff=0.75)
+        raise _unknown(name, f"did you mean '{own[close[0]]}'? " if close else "", known)
     return parts[0] if len(parts) == 1 else name.casefold().strip()
+
+
+def _unknown(name: str, hint: str, known: Iterable[str]) -> InputError:
+    return InputError(
+        f"'{name:.60}' is not something this segmenter knows; {hint}it knows {', '.join(known)}"
+    )
 
 
 def _plain(name: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+from numpy.typing import NDArray
 
 from overread.index.embedder import Embedder
 from overread.index.records import caption
@@ -52,15 +53,27 @@ def leads(
         modality: DICOM Modality, for the wording.
         part: Body part, or "".
     """
-    vectors = _named(embedder, (NORMAL, *labels), modality, part)
+    vectors = np.stack([vector_of(embedder, label, modality, part) for label in (NORMAL, *labels)])
     likeness = vectors @ embedder.embed_images([picture])[0]
     return [float(value - likeness[0]) for value in likeness[1:]]
 
 
-def direction(embedder: Embedder, label: str, modality: str, part: str) -> np.ndarray:
+def direction(embedder: Embedder, label: str, modality: str, part: str) -> NDArray[np.float32]:
     """Return the vector that leads from "normal" to a label, (dim,); its product is the lead."""
-    normal, named = _named(embedder, (NORMAL, label), modality, part)
+    normal, named = (vector_of(embedder, name, modality, part) for name in (NORMAL, label))
     return named - normal
+
+
+def vector_of(embedder: Embedder, label: str, modality: str, part: str) -> NDArray[np.float32]:
+    """Return the mean vector, of length one, of several ways to say that a picture shows a label.
+
+    Args:
+        embedder: Of words.
+        label: In words, or `NORMAL`.
+        modality: DICOM Modality, for the wording.
+        part: Body part, or "".
+    """
+    return _mean(embedder.embed_texts(list(_words(label, modality, part))))
 
 
 def score(
@@ -83,17 +96,12 @@ def score(
     return sorted(found, key=lambda item: -(item.probability or item.lead))
 
 
-def _named(embedder: Embedder, labels: tuple[str, ...], modality: str, part: str) -> np.ndarray:
-    words = [_words(label, modality, part) for label in labels]
-    return np.stack([_mean(embedder.embed_texts(list(wording))) for wording in words])
-
-
 def _words(label: str, modality: str, part: str) -> tuple[str, ...]:
     named = caption(modality, part, (label,))
     said = "no abnormality" if label == NORMAL else label
     return named, f"{said.capitalize()}.", f"Findings: {said}."
 
 
-def _mean(vectors: np.ndarray) -> np.ndarray:
+def _mean(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     mean = vectors.mean(axis=0)
-    return mean / np.linalg.norm(mean)
+    return np.asarray(mean / np.linalg.norm(mean), np.float32)

@@ -25,6 +25,7 @@ class OracleSegmenter:
     """Returns the true mask of a phantom, by study id."""
 
     version = "oracle"
+    any_words = False
     targets = TARGETS
 
     def __init__(self, phantoms: Mapping[str, Phantom], rng: np.random.Generator) -> None:

@@ -51,7 +51,9 @@ def mask_of(desk: Desk, room: Room, evidence: Evidence, name: str) -> Mask:
         return read_mask(resources.artifacts.read(artifact), image.shape)
     segmenter = resources.segmenter()
     try:
-        return segmenter.segment(image, canonical(name, segmenter.targets)).mask
+        return segmenter.segment(
+            image, canonical(name, segmenter.targets, segmenter.any_words)
+        ).mask
     except InputError:
         return np.zeros(image.shape, bool)  # a target of another tool's own
 

@@ -160,7 +160,8 @@ def make_routes(desk: Desk) -> APIRouter:
         image = desk.image(here, drawn.image)
         previous = _mask(drawn.previous, image.shape) if drawn.previous else None
         segmenter = resources.segmenter()
-        target = canonical(drawn.target, segmenter.targets) if drawn.target else None
+        words = (segmenter.targets, segmenter.any_words)
+        target = canonical(drawn.target, *words) if drawn.target else None
         prompts = Prompts(target, drawn.points, drawn.box, drawn.strokes, previous)
         found = answer(segmenter, image, prompts)
         told = _told(found, image.spacing_mm) | {"version": segmenter.version}

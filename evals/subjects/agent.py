@@ -43,6 +43,7 @@ class AgentSubject:
             "kind": "agent",
             "agent": self._config.agent.model_dump(mode="json"),
             "exclude_same_patient": self._config.index.exclude_same_patient,
+            "segmenter": self._config.segmenter.model_dump(),
             **identity,
         }
         self._assistant: Assistant | None = None

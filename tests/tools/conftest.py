@@ -42,6 +42,7 @@ class TruthSegmenter:
     masks: dict[str, dict[str, Mask]]
     version: str = "truth 1"
     targets: tuple[str, ...] = TARGETS
+    any_words: bool = False
 
     def segment(
         self,

@@ -74,6 +74,7 @@ class BallSegmenter:
     spacing: float
     version: str = "ball 1"
     targets: tuple[str, ...] = ("nodule",)
+    any_words: bool = False
 
     def segment(self, image: Image, target: str | None = None, **_: object) -> Segmentation:
         height = (int(image.ref.instance[1:]) - self.centre) * self.step

@@ -47,13 +47,20 @@ def test_values_are_the_truth_s(make_context: MakeContext, domain: str, name: st
 def test_artifacts_are_a_full_mask_and_an_overlay(make_context: MakeContext) -> None:
     phantom = with_finding("chest-xray", "effusion")
     context = make_context(phantom)
-    overlay, mask = call(context, image=1, target="effusion").artifact.artifacts
+    overlay, mask, unsure = call(context, image=1, target="effusion").artifact.artifacts
     assert (overlay.kind, mask.kind) == ("overlay", "mask")
     picture = np.asarray(PIL.Image.open(io.BytesIO(context.artifacts.read(mask))))
     assert np.array_equal(picture == 255, phantom.masks["effusion"])
     assert set(np.unique(picture)) == {0, 255}
     shown = PIL.Image.open(io.BytesIO(context.artifacts.read(overlay)))
     assert len({tuple(p) for p in np.asarray(shown.convert("RGB")).reshape(-1, 3)}) > 256
+    assert unsure.kind == "plot" and unsure.name.startswith("uncertainty of effusion: entropy of")
+    assert PIL.Image.open(io.BytesIO(context.artifacts.read(unsure))).size == shown_size(phantom)
+
+
+def shown_size(phantom: Phantom) -> tuple[int, int]:
+    rows, columns = phantom.pixels.shape[:2]
+    return columns, rows
 
 
 def test_what_is_absent_is_an_answer_and_not_an_error(make_context: MakeContext) -> None:

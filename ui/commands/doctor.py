@@ -75,7 +75,7 @@ def _weights(config: Config) -> dict[str, Path]:
     from overread.index.embedder import BUNDLED
     from overread.tools.bundled_segmenter import WEIGHTS
 
-    found = {"segmenter": WEIGHTS}
+    found = {"segmenter": WEIGHTS} if config.segmenter.model == BUNDLED_MODEL else {}
     if load_profile(config.planner.profile).model == BUNDLED_MODEL:
         found["planner"] = bundled.WEIGHTS
     if config.index.embedder == BUNDLED_MODEL:
@@ -87,7 +87,20 @@ def _models(config: Config) -> dict[str, str]:
     if not checkup.installed("torch"):
         return {"all": "torch is not installed, so no model can run"}
     found = {name: checkup.weights(path) for name, path in _weights(config).items()}
+    if config.segmenter.model != BUNDLED_MODEL:
+        found["segmenter"] = _segmenter(config.segmenter.model)
     return {"embedder": config.index.embedder} | found
+
+
+def _segmenter(folder: str) -> str:
+    """Return which segmenter a folder holds, by loading it, or why it cannot be used."""
+    from overread.tools.segmenters import load_segmenter
+
+    try:
+        loaded = load_segmenter(folder)
+    except OverreadError as error:
+        return str(error)
+    return f"{loaded.version}; knows {', '.join(loaded.targets) or 'no names, only prompts'}"
 
 
 def _missing_weights(config: Config) -> list[str]:
