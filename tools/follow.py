@@ -2,7 +2,9 @@
 
 A segmenter with a memory (SAM 2 and 3 for video) looks at all frames that it has seen. Any other
 gets the mask of the neighbour as the mask to correct, with a click at its deepest place. Either way
-the structure ends where nothing is found any more, or where what is found is another thing.
+the structure ends where nothing is found any more, or where what is found is another thing: it lies
+elsewhere, or is as bright as what lay around it in the neighbour. (A network that is pointed at a place
+always finds something.)
 """
 
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from overread.imaging.errors import InputError
@@ -21,6 +24,12 @@ MAX_FRAMES = 400
 
 KEPT_OVERLAP = 0.5
 """Least share of the smaller of two neighbouring masks that must lie in the other."""
+
+_RING = 4
+"""Pixels around a mask that are its surroundings."""
+
+_CLEAR = 0.5
+"""Contrast to the surroundings, in their standard deviations, from which brightness can tell."""
 
 _BASIS = "the outline that was carried on"
 
@@ -90,8 +99,30 @@ def _chain(
             continue
         row, column = deepest(before.mask)
         now = segmenter.segment(image, points=[(column, row, True)], previous=before.mask)
-        found.append(now if now.found and _same(before.mask, now.mask) else empty)
+        goes_on = (
+            now.found
+            and _same(before.mask, now.mask)
+            and _alike(_grey(last), before.mask, _grey(image), now.mask)
+        )
+        found.append(now if goes_on else empty)
     return found
+
+
+def _grey(image: Image) -> NDArray[np.float32]:
+    pixels = image.pixels.astype(np.float32)
+    return pixels.mean(axis=2) if image.is_colour else pixels
+
+
+def _alike(last: NDArray[np.float32], before: Mask, now: NDArray[np.float32], mask: Mask) -> bool:
+    """Return whether a mask is as bright as its neighbour, rather than as what lay around that."""
+    ring = ndimage.binary_dilation(before, iterations=_RING) & ~before
+    if not ring.any():
+        return True
+    inside, outside = float(last[before].mean()), float(last[ring].mean())
+    if abs(inside - outside) < _CLEAR * float(last[ring].std()):
+        return True
+    here = float(now[mask].mean())
+    return abs(here - inside) <= abs(here - outside)
 
 
 def _same(before: Mask, now: Mask) -> bool:

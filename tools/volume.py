@@ -1,13 +1,15 @@
 """The volume of a structure over the slices of a series."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from overread.imaging.archive import Archive
+from overread.imaging.archive import Archive, SeriesRecord
 from overread.imaging.errors import InputError
-from overread.imaging.study import ImageRef
+from overread.imaging.study import Image, ImageRef, Mask
 from overread.tools import geometry
-from overread.tools.segmenter import Segmenter
+from overread.tools.follow import follow
+from overread.tools.segmenter import Segmentation, Segmenter
 from overread.tools.uncertainty import Measured, area_error, with_error
 
 MAX_SLICES = 400
@@ -32,12 +34,36 @@ class Volume:
 def volume(archive: Archive, segmenter: Segmenter, ref: ImageRef, target: str) -> Volume:
     """Outline a structure in every slice of an image's series and add up area times spacing.
 
-    The error adds to that of each area what the first and the last slice may cut off or add: the
-    structure ends anywhere between two slices.
+    A word that the segmenter does not know itself (`any_words`) is looked for in this image alone,
+    and the outline is carried through the series.
 
     Raises:
         InputError: The series has one slice, no spacing, too many slices, or no such structure.
     """
+    if segmenter.any_words and target not in segmenter.targets:
+        found = segmenter.segment(archive.load(ref), target)
+        if not found.found:
+            raise InputError(f"no {target} found in this image of the series")
+        return followed_volume(archive, segmenter, ref, found.mask)
+    series, step = _series(archive, ref)
+    slices = (archive.load(other) for other in series.refs)
+    outlined = ((image, segmenter.segment(image, target)) for image in slices)
+    return _added(outlined, step, len(series.refs), target)
+
+
+def followed_volume(archive: Archive, segmenter: Segmenter, ref: ImageRef, first: Mask) -> Volume:
+    """Carry the outline of one image through its series and add up area times spacing.
+
+    Raises:
+        InputError: As `volume`, or the outline is empty or of another shape.
+    """
+    series, step = _series(archive, ref)
+    images = [archive.load(other) for other in series.refs]
+    found = follow(segmenter, images, series.refs.index(ref), first)
+    return _added(zip(images, found, strict=True), step, len(images), "outline")
+
+
+def _series(archive: Archive, ref: ImageRef) -> tuple[SeriesRecord, float]:
     series = archive.series(ref)
     step = series.slice_spacing_mm
     if len(series.refs) < 2 or step is None:
@@ -46,11 +72,20 @@ def volume(archive: Archive, segmenter: Segmenter, ref: ImageRef, target: str) -
         raise InputError(
             f"the series has {len(series.refs)} slices; a volume is measured over {MAX_SLICES}"
         )
+    return series, step
+
+
+def _added(
+    outlined: Iterable[tuple[Image, Segmentation]], step: float, of: int, target: str
+) -> Volume:
+    """Add up areas.
+
+    The error adds to that of each area what the first and the last slice may cut off or add: the
+    structure ends anywhere between two slices.
+    """
     areas: list[Measured] = []
     sure = 1.0
-    for other in series.refs:
-        image = archive.load(other)
-        found = segmenter.segment(image, target)
+    for image, found in outlined:
         if not found.found:
             continue
         spacing = image.spacing_mm
@@ -60,8 +95,8 @@ def volume(archive: Archive, segmenter: Segmenter, ref: ImageRef, target: str) -
         areas.append(with_error(found, lambda mask, s=spacing: geometry.area(mask, s), grid))  # type: ignore[misc]
         sure = min(sure, found.confidence)
     if not areas:
-        raise InputError(f"no {target} found in the {len(series.refs)} slices of this series")
+        raise InputError(f"no {target} found in the {of} slices of this series")
     ends = math.hypot(areas[0].value, areas[-1].value) / math.sqrt(12)
     error = math.hypot(ends, *(area.error for area in areas)) * step / _MM3_PER_ML
     total = sum(area.value for area in areas) * step / _MM3_PER_ML
-    return Volume(Measured(total, error), len(areas), len(series.refs), sure)
+    return Volume(Measured(total, error), len(areas), of, sure)
