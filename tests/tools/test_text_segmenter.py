@@ -132,8 +132,13 @@ def test_no_words_and_too_many_are_refused(sam: SamSegmenter, words: str) -> Non
 
 
 def test_an_embedder_that_cannot_tell_where_is_refused(sam: SamSegmenter) -> None:
+    class WithoutPatches:
+        name, dim = "without patches", ThumbnailEmbedder.dim
+        embed_images = ThumbnailEmbedder.embed_images
+        embed_texts = ThumbnailEmbedder.embed_texts
+
     with pytest.raises(ConfigError, match="cannot tell where"):
-        TextSegmenter(sam, ThumbnailEmbedder())
+        TextSegmenter(sam, WithoutPatches())
 
 
 def test_the_bundled_embedder_tells_presence_better_than_chance(sam: SamSegmenter) -> None:
