@@ -64,7 +64,12 @@ def by_grab_cut(image: Image, points: Sequence[Point], box: Box | None = None) -
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)
     cv2.grabCut(
-        np.ascontiguousarray(view[..., ::-1]), marks, None, *models, 5, cv2.GC_INIT_WITH_MASK
+        np.ascontiguousarray(view[..., ::-1]),
+        marks,
+        (0, 0, 1, 1),
+        *models,
+        5,
+        cv2.GC_INIT_WITH_MASK,
     )
     return _large(np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD)), image.shape)
 

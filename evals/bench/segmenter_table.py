@@ -248,14 +248,15 @@ def _differences(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
         f"| Dice of the {names[0]} minus that of | objects | 1 click | 3 clicks | 5 clicks | a box |",
         "|---|---|---|---|---|---|",
     ]
+    ours = {_key(row): row.dice for row in rows if row.method == names[0]}
+
+    def lead(row: Row) -> float:
+        return ours[_key(row)] - row.dice
+
     for group, members in groups(rows).items():
-        ours = {_key(row): row.dice for row in members if row.method == names[0]}
         for name in names[1:]:
             theirs = [row for row in members if row.method == name]
-            cells = [
-                _interval(theirs, step, lambda row, o=ours: o[_key(row)] - row.dice, signed=True)
-                for step in (*STEPS, BOX)
-            ]
+            cells = [_interval(theirs, step, lead, signed=True) for step in (*STEPS, BOX)]
             lines.append(f"| {name} | {group} | {' | '.join(cells)} |")
     return lines
 
