@@ -115,6 +115,10 @@ class Resources:
             evidence: Of the session, oldest first.
             write: As in `ToolContext`.
         """
+        chosen, names = self._config.segmenter, None
+        if chosen != type(chosen)():
+            segmenter = self.segmenter()
+            names = () if segmenter.any_words else segmenter.targets
         return ToolContext(
             images=images,
             archive=self.archive,
@@ -124,6 +128,7 @@ class Resources:
             embedder=self.embedder,
             classifier=self.classifier,
             evidence=evidence,
+            names=names,
             write=write,
             exclude_same_patient=self._config.index.exclude_same_patient,
         )

@@ -89,6 +89,8 @@ class ToolContext:
         segmenter, index: Loaded on first use; `index` returns None when none is built.
         embedder: Loaded on first use. classifier: The same; returns None when none is set.
         evidence: So far, oldest first.
+        names: What the segmenter knows, where it is not the bundled one: the planner is offered
+            these; any word if empty. None for the bundled vocabulary.
         write: Ask the planner VLM for text about an image (image reference or None, instruction).
         exclude_same_patient: Whether retrieval drops the queried patient's own studies.
     """
@@ -101,6 +103,7 @@ class ToolContext:
     embedder: "Callable[[], Embedder] | None" = None
     classifier: "Callable[[], Classifier | None]" = lambda: None
     evidence: tuple[Evidence, ...] = ()
+    names: tuple[str, ...] | None = None
     write: Callable[[ImageRef | None, str], str] | None = None
     exclude_same_patient: bool = True
 
