@@ -121,10 +121,10 @@ def _clicks(segmenter: BundledSegmenter, pool: Pool) -> str:
         for number, mask in pool.masks(index).items():
             region = largest_region(mask)
             clicks = clicks_on(region, seed=index * len(TARGETS) + number)
-            for count in STEPS:
-                told = segmenter.segment(image, points=clicks[:count])
-                found[count].append(dice(told.mask, region))
-    means = ", ".join(f"{_mean(found[count]):.2f} after {count}" for count in STEPS)
+            for step in STEPS:
+                told = segmenter.segment(image, points=clicks[:step])
+                found[step].append(dice(told.mask, region))
+    means = ", ".join(f"{_mean(found[step]):.2f} after {step}" for step in STEPS)
     return f"Dice {means} ({len(found[STEPS[0]])} objects of the phantoms above)."
 
 
