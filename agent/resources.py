@@ -128,6 +128,10 @@ class Resources:
             evidence: Of the session, oldest first.
             write: As in `ToolContext`.
         """
+        chosen, names = self._config.segmenter, None
+        if chosen != type(chosen)():
+            segmenter = self.segmenter()
+            names = () if segmenter.any_words else segmenter.targets
         return ToolContext(
             images=images,
             archive=self.archive,
@@ -139,6 +143,7 @@ class Resources:
             passages=self.passages,
             generator=self.generator if self._config.synthesis.enabled else None,
             evidence=evidence,
+            names=names,
             write=write,
             exclude_same_patient=self._config.index.exclude_same_patient,
         )

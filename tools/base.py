@@ -93,6 +93,8 @@ class ToolContext:
         passages: Opened on first use; returns None when there is no text corpus.
         generator: Loaded on first use; None where making up pictures is off.
         evidence: So far, oldest first.
+        names: What the segmenter knows, where it is not the bundled one: the planner is offered
+            these; any word if empty. None for the bundled vocabulary.
         write: Ask the planner VLM for text about an image (image reference or None, instruction).
         exclude_same_patient: Whether retrieval drops the queried patient's own studies.
     """
@@ -107,6 +109,7 @@ class ToolContext:
     passages: "Callable[[], TextCorpus | None]" = lambda: None
     generator: "Callable[[], Generator] | None" = None
     evidence: tuple[Evidence, ...] = ()
+    names: tuple[str, ...] | None = None
     write: Callable[[ImageRef | None, str], str] | None = None
     exclude_same_patient: bool = True
 

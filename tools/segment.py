@@ -4,7 +4,7 @@ from functools import cache
 from typing import Annotated
 
 from langchain_core.tools import BaseTool
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field, WithJsonSchema, create_model
 
 from overread.imaging.study import Image, Mask
 from overread.imaging.vocabulary import TARGETS
@@ -42,6 +42,20 @@ class SegmentArgs(BaseModel, extra="forbid"):
     box: Annotated[list[Pixel], Field(min_length=4, max_length=4)] | None = Field(
         None, description="Only if the user gives a box: [left, top, right, bottom] in pixels."
     )
+
+
+def arguments(names: tuple[str, ...] | None) -> type[SegmentArgs]:
+    """Return what the planner fills in for a segmenter that knows other names.
+
+    Args:
+        names: As in `ToolContext`.
+    """
+    if names is None:
+        return SegmentArgs
+    told = {"type": "string"} | ({"enum": list(names)} if names else {})
+    target = Annotated[str, WithJsonSchema(told)]
+    about = Field(description="What to look for.")
+    return create_model("SegmentArgs", __base__=SegmentArgs, target=(target, about))
 
 
 def describe(
@@ -136,5 +150,5 @@ def build(context: ToolContext) -> BaseTool:
         segment,
         name="segment",
         description="Find and outline a structure or finding; tells presence, size and place.",
-        arguments=SegmentArgs,
+        arguments=arguments(context.names),
     )

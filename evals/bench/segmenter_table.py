@@ -56,6 +56,7 @@ class Case:
     Attributes:
         group: "phantoms, chest-xray" or "real, dsb2018_nuclei".
         cluster: Of the bootstrap: the patient, or the picture where none is known.
+        name: Unique among the objects.
     """
 
     group: str
@@ -94,7 +95,8 @@ def phantom_cases(number: int, seed: int = 0) -> Iterator[Case]:
         for name, mask in phantom.masks.items():
             truth = largest_region(mask)
             if truth.sum() >= _SMALLEST:
-                yield Case(f"phantoms, {phantom.domain}", phantom.patient_id, name, image, truth)
+                group, unique = f"phantoms, {phantom.domain}", f"{phantom.study_id}, {name}"
+                yield Case(group, phantom.patient_id, unique, image, truth)
 
 
 def real_cases(folder: Path, seed: int = 0) -> Iterator[Case]:
@@ -116,7 +118,8 @@ def real_cases(folder: Path, seed: int = 0) -> Iterator[Case]:
             chosen = [labels == one for one in picked]
         for number, truth in enumerate(chosen):
             cluster = entry["patient_id"] or entry["image"]
-            yield Case(f"real, {entry['source']}", cluster, f"object {number}", image, truth)
+            unique = f"{entry['image']}, object {number}"
+            yield Case(f"real, {entry['source']}", cluster, unique, image, truth)
 
 
 def methods(models: Sequence[str]) -> dict[str, Method]:
@@ -248,12 +251,12 @@ def _differences(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
         f"| Dice of the {names[0]} minus that of | objects | 1 click | 3 clicks | 5 clicks | a box |",
         "|---|---|---|---|---|---|",
     ]
+    ours = {_key(row): row.dice for row in rows if row.method == names[0]}
+
+    def lead(row: Row) -> float:
+        return ours[_key(row)] - row.dice
+
     for group, members in groups(rows).items():
-        ours = {_key(row): row.dice for row in members if row.method == names[0]}
-
-        def lead(row: Row, ours: dict[tuple[str, str, str, int], float] = ours) -> float:
-            return ours[_key(row)] - row.dice
-
         for name in names[1:]:
             theirs = [row for row in members if row.method == name]
             cells = [_interval(theirs, step, lead, signed=True) for step in (*STEPS, BOX)]

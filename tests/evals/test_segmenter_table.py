@@ -80,16 +80,21 @@ def test_real_pictures_give_instances_and_whole_masks(tmp_path: Path) -> None:
     labels[2:12, 2:12], labels[20:35, 20:45], labels[0, 49] = 1, 2, 3
     PIL.Image.fromarray(labels).save(tmp_path / "labels.png")
     PIL.Image.fromarray((labels > 0).astype(np.uint8) * 255).save(tmp_path / "mask.png")
-    PIL.Image.fromarray(np.zeros((40, 50), np.uint8)).save(tmp_path / "a.png")
+    for name in "abc":
+        PIL.Image.fromarray(np.zeros((40, 50), np.uint8)).save(tmp_path / f"{name}.png")
     entries = [
         {"masks": ["labels.png"], "mask_type": "instances (0 background)", "patient_id": None},
         {"masks": ["mask.png"], "mask_type": "binary", "patient_id": "p1"},
         {"masks": [], "patient_id": None},
     ]
-    common = {"image": "a.png", "source": "here", "modality": "SM"}
-    lines = [json.dumps(common | entry) for entry in entries]
+    common = {"source": "here", "modality": "SM", "patient_id": None}
+    lines = [
+        json.dumps(common | entry | {"image": f"{name}.png"})
+        for name, entry in zip("abc", entries, strict=True)
+    ]
     (tmp_path / "manifest.jsonl").write_text("\n".join(lines) + "\n")
     instance, whole = real_cases(tmp_path)
     assert (instance.group, instance.cluster) == ("real, here", "a.png")
     assert instance.truth.sum() in (100, 375)  # one of the two that are large enough
+    assert instance.name != whole.name
     assert whole.cluster == "p1" and np.array_equal(whole.truth, labels == 2)

@@ -6,6 +6,7 @@ import PIL.Image
 import pytest
 
 from overread.imaging.phantoms import Phantom, generate
+from overread.imaging.vocabulary import TARGETS
 from overread.tools.base import ToolContext
 from overread.tools.segment import build
 from tests.tools.conftest import MakeContext, image_of
@@ -91,3 +92,16 @@ def test_a_synonym_is_reported_under_its_own_name(make_context: MakeContext) -> 
 def test_a_target_outside_the_vocabulary_is_refused(make_context: MakeContext) -> None:
     reply = call(make_context(generate("chest-xray", 3)), image=1, target="femur")
     assert reply.status == "error" and "'femur' is not something" in reply.content
+
+
+def test_the_planner_is_offered_what_the_segmenter_knows(make_context: MakeContext) -> None:
+    phantom = generate("chest-xray", 3)
+
+    def offered(**options: object) -> object:
+        schema = build(make_context(phantom, **options)).args_schema.model_json_schema()
+        assert list(schema["properties"]) == ["image", "target", "points", "box"]
+        return schema["properties"]["target"].get("enum")
+
+    assert offered() == list(TARGETS)
+    assert offered(names=("spleen", "pancreas")) == ["spleen", "pancreas"]
+    assert offered(names=()) is None

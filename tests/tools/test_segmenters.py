@@ -75,13 +75,16 @@ def test_configuration_chooses_and_doctor_tells(
 ) -> None:
     folder = save_bundle(tmp_path / "bundle")
     monkeypatch.setenv("OVERREAD_DATA_DIR", str(tmp_path / "data"))
+    assert Resources(load_config()).tool_context(()).names is None
     monkeypatch.setenv("OVERREAD_SEGMENTER__MODEL", str(folder))
     config = load_config()
     assert Resources(config).segmenter().targets == ("spleen", "pancreas")
+    assert Resources(config).tool_context(()).names == ("spleen", "pancreas")
     told = examine(config)["models"]["segmenter"]
     assert told == "monai-bundle tiny 0.1.0; knows spleen, pancreas"
     monkeypatch.setenv("OVERREAD_SEGMENTER__WORDS", "saliency")
     assert isinstance(Resources(load_config()).segmenter(), TextSegmenter)
+    assert Resources(load_config()).tool_context(()).names == ()
     monkeypatch.setenv("OVERREAD_SEGMENTER__MODEL", str(tmp_path / "nowhere"))
     assert "there is no folder" in examine(load_config())["models"]["segmenter"]
     with pytest.raises(ConfigError, match="there is no folder"):
