@@ -15,7 +15,7 @@ from overread.tools.fence import clean
 from overread.tools.pictures import store_mask, store_overlay
 from overread.tools.places import place_of
 from overread.tools.segment import describe, find_midline, outlines
-from overread.tools.targets import canonical
+from overread.tools.targets import name_in
 
 VERSION = "reader 1"
 _MAX_NAME = 60
@@ -91,7 +91,7 @@ def _evidence(
 ) -> Evidence:
     segmenter = resources.segmenter()
     with suppress(InputError):  # a name of the reader's own is as good as one of the vocabulary
-        name = canonical(name, segmenter.targets, segmenter.any_words)
+        name = name_in(segmenter, name)
     around = outlines(segmenter, image)
     midline = find_midline(around, image, name)
     place = place_of(image, name, outlined.mask, around)

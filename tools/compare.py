@@ -23,7 +23,7 @@ from overread.tools.pictures import png
 from overread.tools.quantify import Name
 from overread.tools.registration import Registration, onto, register, shown_onto
 from overread.tools.segment import ImageNumber
-from overread.tools.targets import canonical
+from overread.tools.targets import name_in
 
 VERSION = "compare 1"
 _TILE = 384
@@ -53,11 +53,7 @@ def build(context: ToolContext) -> BaseTool:
         if image in earlier:
             raise InputError(f"image {image} cannot be compared with itself; give an earlier one")
         segmenter = context.segmenter()
-        targets = (
-            [canonical(target, segmenter.targets, segmenter.any_words)]
-            if target
-            else _findings(current)
-        )
+        targets = [name_in(segmenter, target)] if target else _findings(current)
         told: list[str] = []
         values: dict[str, Value] = {}
         tiles, captions = [_outlined(context, current, targets)], [f"image {image}"]

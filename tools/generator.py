@@ -10,10 +10,10 @@ import numpy as np
 import PIL.Image
 
 from overread.imaging.errors import ConfigError, InputError
+from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import generate, labels_of
 from overread.imaging.phantoms.words import SETTINGS, TERMS
 from overread.imaging.render import to_view
-from overread.imaging.study import Image, ImageRef
 from overread.imaging.vocabulary import DOMAINS
 
 PHANTOMS = "phantoms"
@@ -50,12 +50,7 @@ class PhantomGenerator:
         for patient in patients.tolist():
             if labels_of(generate(domain, patient, size=_DRAFT)) == wanted:
                 phantom = generate(domain, patient)
-                image = Image(
-                    ref=ImageRef(phantom.study_id, "s0", "i0"),
-                    pixels=phantom.pixels,
-                    modality=phantom.modality,
-                    window=None if phantom.pixels.ndim == 3 else phantom.window,
-                )
+                image = phantom_image(phantom)
                 return PIL.Image.fromarray(to_view(image))
         raise InputError(
             f"no phantom of {domain} with {' and '.join(wanted)} was found; ask for less"

@@ -15,7 +15,7 @@ from overread.tools.pictures import store_overlay
 from overread.tools.segment import ImageNumber, Target
 from overread.tools.segmenter import Segmenter
 from overread.tools.sides import has_sides
-from overread.tools.targets import canonical
+from overread.tools.targets import name_in
 
 VERSION = "measure 1"
 Quantity = Literal[
@@ -115,9 +115,9 @@ def build(context: ToolContext) -> BaseTool:
         picture, segmenter = context.image(image), context.segmenter()
         if quantity == "midline_shift":
             target = "ventricles"
-        target = canonical(target, segmenter.targets, segmenter.any_words)
+        target = name_in(segmenter, target)
         if reference is not None:
-            reference = canonical(reference, segmenter.targets, segmenter.any_words)
+            reference = name_in(segmenter, reference)
         reference = _reference(quantity, target, reference)
         names = [target] if reference is None else [target, reference]
         masks, sure = _masks(segmenter, picture, image, names)

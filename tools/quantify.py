@@ -23,7 +23,7 @@ from overread.tools.pictures import store_overlay
 from overread.tools.segment import ImageNumber, Pixel
 from overread.tools.segmenter import Segmentation
 from overread.tools.sides import has_sides
-from overread.tools.targets import canonical
+from overread.tools.targets import name_in
 from overread.tools.uncertainty import Measured, area_error, length_error, ratio, with_error
 from overread.tools.volume import volume
 
@@ -75,7 +75,7 @@ class _Work:
         if name is None:
             raise InputError(f"{self.args.quantity} needs a structure; give it as {role}")
         segmenter = self.context.segmenter()
-        return canonical(name, segmenter.targets, segmenter.any_words)
+        return name_in(segmenter, name)
 
     def outline(self, name: str) -> Segmentation:
         found = self.context.segmenter().segment(self.picture, name)

@@ -16,7 +16,7 @@ from overread.tools.places import Outline, place_of
 from overread.tools.quality import quality_by_jitter, quality_of
 from overread.tools.segmenter import Segmenter
 from overread.tools.sides import MIDLINE, has_sides, midline_of, patient_side
-from overread.tools.targets import canonical
+from overread.tools.targets import name_in
 
 VERSION = "segment 2"
 # The enumeration guides a planner under structured decoding; names are resolved by the segmenter,
@@ -115,7 +115,7 @@ def build(context: ToolContext) -> BaseTool:
         box: list[int] | None = None,
     ) -> tuple[str, ToolResult]:
         picture, segmenter = context.image(image), context.segmenter()
-        target = canonical(target, segmenter.targets, segmenter.any_words)
+        target = name_in(segmenter, target)
         pointed = [(x, y, bool(inside)) for x, y, inside in points or ()]
         around = (box[0], box[1], box[2], box[3]) if box else None
         segmentation = segmenter.segment(picture, target, points=pointed, box=around)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 from overread.imaging.errors import InputError
 from overread.imaging.vocabulary import TARGETS
+from overread.tools.segmenter import Segmenter
 
 # One name may stand for several targets whose masks are united ("lungs").
 _UNIONS: dict[str, tuple[str, ...]] = {
@@ -123,6 +124,15 @@ def canonical(name: str, known: Collection[str], any_words: bool = False) -> str
         close = difflib.get_close_matches(plain, own, n=1, cutoff=0.75)
         raise _unknown(name, f"did you mean '{own[close[0]]}'? " if close else "", known)
     return parts[0] if len(parts) == 1 else name.casefold().strip()
+
+
+def name_in(segmenter: Segmenter, name: str) -> str:
+    """Return a target by the name that a segmenter takes, as `canonical`.
+
+    Raises:
+        InputError: The segmenter takes no such name.
+    """
+    return canonical(name, segmenter.targets, segmenter.any_words)
 
 
 def _unknown(name: str, hint: str, known: Iterable[str]) -> InputError:

@@ -10,6 +10,7 @@ from PIL import Image as PILImage
 from rich.progress import track
 from scipy.ndimage import gaussian_filter
 
+from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import sample
 from overread.imaging.phantoms.truth import Split
 from overread.index.domain_head import UNKNOWN
@@ -18,7 +19,6 @@ from overread.index.embedder import Embedder, Vectors, embed_all
 from overread.index.records import VIEW_SIZE, picture
 from overread.training.embedder_data import augment
 from overread.training.packaged_images import packaged_images
-from overread.training.phantom_cache import phantom_image
 
 REAL_VIEWS, PHOTO_VIEWS = 8, 12
 

@@ -19,6 +19,7 @@ from PIL import Image as PILImage
 
 from overread.evals.metrics.retrieval import chance_hit_rate_at, hit_rate_at, precision_at
 from overread.imaging.files import ORDINARY, write_whole
+from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import DOMAINS, labels_of, manifest_line, sample
 from overread.imaging.phantoms.truth import Split
 from overread.imaging.pseudonym import Pseudonymiser
@@ -38,7 +39,6 @@ from overread.training.embedder_recall import (
     recall_rows,
     same,
 )
-from overread.training.phantom_cache import phantom_image
 
 _NEIGHBOURS, _RANKS = 5, (1, 5, 10)
 

@@ -10,13 +10,13 @@ from PIL import Image as PILImage
 from rich.progress import track
 from torch import Tensor, nn
 
+from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import Phantom, labels_of, manifest_line, sample
 from overread.imaging.phantoms.truth import Split
 from overread.index.domains import domain_of
 from overread.index.records import caption, picture
 from overread.training.embedder_words import search_words
 from overread.training.packaged_images import packaged_images
-from overread.training.phantom_cache import phantom_image
 
 WORDING_WEIGHTS = (0.22, 0.14, 0.14, 0.1, 0.1, 0.1, 0.1, 0.1)
 """How often each of `wordings` is drawn in training."""

@@ -17,6 +17,7 @@ from overread.evals.items import Item
 from overread.evals.metrics.answers import score_answer
 from overread.imaging.errors import ConfigError, InputError
 from overread.imaging.files import ORDINARY, write_whole
+from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import Phantom, generate, labels_of
 from overread.imaging.phantoms.seeds import Case
 from overread.imaging.study import ImageRef
@@ -28,7 +29,7 @@ from overread.index.retrieve import kept
 from overread.index.select import CANDIDATES, Cut, Policy
 from overread.index.store import CaseIndex, has_index
 from overread.training.examples import Example, PhantomRef, open_image
-from overread.training.phantom_cache import cases_of, phantom_image
+from overread.training.phantom_cache import cases_of
 from overread.training.rewards.reference import question_of
 
 if TYPE_CHECKING:

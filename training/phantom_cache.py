@@ -19,11 +19,12 @@ from PIL import Image as PILImage
 from rich.progress import track
 
 from overread.agent.architecture import IMAGE_SIZE, PATCH
+from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import DOMAINS, Phantom, generate, split_of
 from overread.imaging.phantoms.seeds import Case
 from overread.imaging.phantoms.truth import Split
 from overread.imaging.render import for_planner, to_view
-from overread.imaging.study import Image, ImageRef
+from overread.imaging.study import Image
 from overread.imaging.vocabulary import TARGETS
 
 GRID = IMAGE_SIZE // PATCH
@@ -45,19 +46,6 @@ class Cache:
     domains: NDArray[np.int64]
     findings: NDArray[np.float32]
     cases: list[tuple[str, int, int]]
-
-
-def phantom_image(phantom: Phantom) -> Image:
-    """Return the phantom as the readers would return its file."""
-    return Image(
-        ref=ImageRef(phantom.study_id, "s0", "i0"),
-        pixels=phantom.pixels,
-        modality=phantom.modality,
-        spacing_mm=phantom.spacing_mm,
-        window=None if phantom.pixels.ndim == 3 else phantom.window,
-        body_part=phantom.body_part,
-        view=phantom.view,
-    )
 
 
 def session_image(phantom: Phantom, as_png: bool) -> Image:

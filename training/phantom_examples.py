@@ -28,6 +28,7 @@ from overread.evals.benchmarks.generated import box_target, report_of
 from overread.evals.metrics import grounding
 from overread.evals.metrics.open_text import NUMBER_TOLERANCE
 from overread.imaging import phantoms as phantom_package
+from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import Phantom, generate
 from overread.imaging.phantoms.truth import Question, Split
 from overread.imaging.render import for_planner
@@ -42,7 +43,7 @@ from overread.training.examples import (
     read_lines,
     write_lines,
 )
-from overread.training.phantom_cache import cases_of, phantom_image
+from overread.training.phantom_cache import cases_of
 
 Task = Literal["closed", "open", "measurement", "grounding", "report", "tool_use"]
 TASKS: tuple[str, ...] = get_args(Task)

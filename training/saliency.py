@@ -13,12 +13,12 @@ import sys
 import numpy as np
 
 from overread.imaging.files import ORDINARY, write_whole
+from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import sample
 from overread.imaging.phantoms.truth import Phantom
 from overread.imaging.vocabulary import DOMAINS
 from overread.index.embedder import Embedder, load_embedder
 from overread.tools.text_segmenter import CALIBRATION, lead_of_word
-from overread.training.phantom_cache import phantom_image
 from overread.training.zero_shot import area_under, fit
 
 NEVER = ("stent", "catheter", "pacemaker", "femur", "gallstone", "prosthesis", "aneurysm", "uterus")

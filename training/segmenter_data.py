@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from overread.imaging.files import open_whole
+from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import sample
 from overread.imaging.phantoms.truth import Split
 from overread.imaging.render import to_view
 from overread.imaging.vocabulary import DOMAINS, TARGETS
 from overread.tools.segmenter_net import PROMPT_CHANNELS
-from overread.training.phantom_cache import phantom_image
 from overread.training.segmenter_augment import fluorescent, moved, recoloured
 from overread.training.segmenter_prompts import draw_prompts
 

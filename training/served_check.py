@@ -175,7 +175,7 @@ def phantom_prompts(number: int, profile: Profile, seed: int = 0) -> list[Prompt
         seed: Which phantoms.
     """
     from overread.evals.benchmarks.generated import questions
-    from overread.training.phantom_cache import phantom_image
+    from overread.imaging.phantom_image import phantom_image
 
     prompts = []
     for place, (phantom, question) in enumerate(questions(number, seed, "validation")):

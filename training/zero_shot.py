@@ -18,12 +18,12 @@ from scipy.optimize import minimize
 
 from overread.evals.metrics.calibration import brier, ece
 from overread.imaging.files import ORDINARY, write_whole
+from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import DOMAINS, generate, labels_of, split_of
 from overread.imaging.phantoms.truth import Phantom
 from overread.index.embedder import Embedder, load_embedder
 from overread.index.records import picture
 from overread.tools.zero_shot import CALIBRATION, leads
-from overread.training.phantom_cache import phantom_image
 
 Values = NDArray[np.float64]
 _RIDGE = 1e-5

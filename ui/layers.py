@@ -13,7 +13,7 @@ from overread.tools import cases
 from overread.tools.base import Artifact, Evidence
 from overread.tools.clicks import read_mask
 from overread.tools.explain import TOOL, ExplainArgs, explained
-from overread.tools.targets import canonical
+from overread.tools.targets import name_in
 from overread.ui.desk import Desk
 from overread.ui.rooms import Room
 
@@ -51,9 +51,7 @@ def mask_of(desk: Desk, room: Room, evidence: Evidence, name: str) -> Mask:
         return read_mask(resources.artifacts.read(artifact), image.shape)
     segmenter = resources.segmenter()
     try:
-        return segmenter.segment(
-            image, canonical(name, segmenter.targets, segmenter.any_words)
-        ).mask
+        return segmenter.segment(image, name_in(segmenter, name)).mask
     except InputError:
         return np.zeros(image.shape, bool)  # a target of another tool's own
 

@@ -18,7 +18,7 @@ from overread.tools import geometry
 from overread.tools.clicks import Prompts, answer, mask_png, read_mask
 from overread.tools.pictures import png
 from overread.tools.segmenter import Segmentation
-from overread.tools.targets import canonical
+from overread.tools.targets import name_in
 from overread.ui.deleting import delete_room
 from overread.ui.desk import Desk
 from overread.ui.gate import USER
@@ -160,8 +160,7 @@ def make_routes(desk: Desk) -> APIRouter:
         image = desk.image(here, drawn.image)
         previous = _mask(drawn.previous, image.shape) if drawn.previous else None
         segmenter = resources.segmenter()
-        words = (segmenter.targets, segmenter.any_words)
-        target = canonical(drawn.target, *words) if drawn.target else None
+        target = name_in(segmenter, drawn.target) if drawn.target else None
         prompts = Prompts(target, drawn.points, drawn.box, drawn.strokes, previous)
         found = answer(segmenter, image, prompts)
         told = _told(found, image.spacing_mm) | {"version": segmenter.version}

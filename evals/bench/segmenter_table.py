@@ -28,6 +28,7 @@ from overread.evals.bench.click_prompts import clicks_on
 from overread.evals.metrics.segmentation import dice
 from overread.evals.statistics.bootstrap import mean_interval
 from overread.imaging.files import ORDINARY, write_whole
+from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import sample
 from overread.imaging.study import Image, ImageRef, Mask
 from overread.tools.geometry import largest_region
@@ -85,13 +86,7 @@ class Row:
 def phantom_cases(number: int, seed: int = 0) -> Iterator[Case]:
     """Yield the objects of phantoms of the test split."""
     for phantom in sample("test", number, seed):
-        image = Image(
-            ImageRef(phantom.study_id, "s0", "i0"),
-            phantom.pixels,
-            phantom.modality,
-            phantom.spacing_mm,
-            None if phantom.pixels.ndim == 3 else phantom.window,
-        )
+        image = phantom_image(phantom)
         for name, mask in phantom.masks.items():
             truth = largest_region(mask)
             if truth.sum() >= _SMALLEST:

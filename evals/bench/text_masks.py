@@ -16,8 +16,8 @@ from rich.console import Console
 
 from overread.evals.metrics.segmentation import dice
 from overread.evals.statistics.bootstrap import mean_interval
+from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import sample
-from overread.imaging.study import Image, ImageRef
 from overread.index.embedder import load_embedder
 from overread.tools.segmenters import BUNDLED, load_segmenter
 from overread.tools.text_segmenter import TextSegmenter
@@ -54,14 +54,7 @@ def measure(number: int, segmenter: str = BUNDLED, embedder: str = "bundled") ->
     by_words = TextSegmenter(prompted, load_embedder(embedder))
     rows = []
     for phantom in sample("test", number, seed=0):
-        image = Image(
-            ImageRef(phantom.study_id, "s0", "i0"),
-            phantom.pixels,
-            phantom.modality,
-            phantom.spacing_mm,
-            None if phantom.pixels.ndim == 3 else phantom.window,
-            body_part=phantom.body_part,
-        )
+        image = phantom_image(phantom)
         for word, truth in phantom.masks.items():
             present, _ = by_words.presence(image, word)
             pointed = by_words.point(image, word)

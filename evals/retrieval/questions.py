@@ -14,10 +14,10 @@ import PIL.Image
 from overread.evals.benchmarks.generated import drawing_version, item_of, kept_items, slices_of
 from overread.evals.items import Item
 from overread.imaging.errors import InputError
+from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import DOMAINS, Phantom, generate, labels_of, sample, write
 from overread.imaging.phantoms.truth import ContentType
 from overread.imaging.render import to_view
-from overread.imaging.study import Image, ImageRef
 
 SEED = 21
 _SIMILAR = (
@@ -106,12 +106,7 @@ def _course(phantom: Phantom, folder: Path) -> Item | None:
 
 def _as_picture(phantom: Phantom, folder: Path) -> Path:
     """Write what a screenshot holds: the pixels as they are shown, and no header."""
-    image = Image(
-        ref=ImageRef(phantom.study_id, "s0", "i0"),
-        pixels=phantom.pixels,
-        modality=phantom.modality,
-        window=None if phantom.pixels.ndim == 3 else phantom.window,
-    )
+    image = phantom_image(phantom)
     path = folder / f"{phantom.study_id}-picture.png"
     try:
         folder.mkdir(parents=True, exist_ok=True)

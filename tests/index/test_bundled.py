@@ -7,8 +7,8 @@ import pytest
 from PIL import Image as PILImage
 from safetensors import safe_open
 
+from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import Phantom, labels_of, manifest_line, sample
-from overread.imaging.study import Image, ImageRef
 from overread.imaging.vocabulary import DOMAINS
 from overread.index.domain_head import UNKNOWN
 from overread.index.domains import by_phrases, by_picture, domain_of, identify
@@ -21,14 +21,7 @@ MAX_BYTES = 14_000_000
 
 
 def view(phantom: Phantom) -> PILImage.Image:
-    image = Image(
-        ref=ImageRef(phantom.study_id, "s0", "i0"),
-        pixels=phantom.pixels,
-        modality=phantom.modality,
-        spacing_mm=phantom.spacing_mm,
-        window=None if phantom.pixels.ndim == 3 else phantom.window,
-    )
-    return picture(image)
+    return picture(phantom_image(phantom))
 
 
 @pytest.fixture(scope="module")

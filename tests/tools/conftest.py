@@ -10,24 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image as PILImage
 
 from overread.imaging.archive import Archive
+from overread.imaging.phantom_image import phantom_image as image_of
 from overread.imaging.phantoms import Phantom
-from overread.imaging.study import Image, ImageRef, Mask, Series, Study
+from overread.imaging.study import Image, Mask, Series, Study
 from overread.imaging.vocabulary import TARGETS
 from overread.tools.artifacts import ArtifactStore
 from overread.tools.base import Evidence, ToolContext
 from overread.tools.segmenter import Box, Point, Segmentation
-
-
-def image_of(phantom: Phantom) -> Image:
-    return Image(
-        ref=ImageRef(phantom.study_id, "s0", "i0"),
-        pixels=phantom.pixels,
-        modality=phantom.modality,
-        spacing_mm=phantom.spacing_mm,
-        window=None if phantom.pixels.ndim == 3 else phantom.window,
-        body_part=phantom.body_part,
-        view=phantom.view,
-    )
 
 
 def study_of(phantom: Phantom, image: Image | None = None) -> Study:

@@ -7,6 +7,7 @@ from PIL import Image as PILImage
 from pydantic import ValidationError
 
 from overread.imaging.errors import InputError
+from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import generate
 from overread.imaging.render import for_planner
 from overread.training.examples import (
@@ -19,7 +20,6 @@ from overread.training.examples import (
     read_lines,
     write_lines,
 )
-from overread.training.phantom_cache import phantom_image
 
 PICTURE = {"type": "image"}
 
