@@ -1,7 +1,7 @@
 """How well segmenters follow clicks and boxes: Dice after 1, 3 and 5, beside classical methods.
 
     python -m overread.evals.bench.segmenter_table --phantoms 60 --out runs/segmenter-table
-    python -m overread.evals.bench.segmenter_table --real ../shared/data --out runs/segmenter-table
+    python -m overread.evals.bench.segmenter_table --real DATA --out runs/segmenter-table
 
 Every method gets the same clicks, which look at the truth alone. Objects: of each phantom of a test
 patient every target's largest region; of each real picture with masks (`--real`, a folder with

@@ -1,6 +1,7 @@
 """The planner's step: what its schema allows, what its parser accepts."""
 
 import json
+from typing import Any
 
 import jsonschema
 import pytest
@@ -11,7 +12,8 @@ from overread.agent.steps import MAX_WHY, InvalidStep, Step, ToolCall, parse_ste
 from overread.tools import measure, report, segment, similar
 from overread.tools.base import ToolContext
 
-CONTEXT: ToolContext = None  # type: ignore[assignment]  # tools are built here, never run
+NOTHING: Any = None  # tools are built here, never run
+CONTEXT = ToolContext((), NOTHING, NOTHING, NOTHING, NOTHING)
 TOOLS = [module.build(CONTEXT) for module in (measure, report, segment, similar)]
 
 SEGMENT = ToolCall(tool="segment", arguments={"image": 1, "target": "nodule"})
