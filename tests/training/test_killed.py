@@ -19,7 +19,7 @@ from tests.training.test_dpo import TEXT, pair
 from tests.training.tiny_planner import save_planner
 from tests.training.tiny_vlm import make_model, make_processor
 
-STEPS = 6
+STEPS = 12
 
 
 def dpo_command(folder: Path, out: Path) -> list[str]:

@@ -108,7 +108,7 @@ def test_sessions_are_renamed_exported_resumed_after_a_restart_and_deleted(
             told = json.loads(archive.read("session.json"))
             artifacts = [name for name in archive.namelist() if name.endswith(".png")]
         assert told["title"] == "Case seven" and told["turns"][0]["question"] == marker
-        assert len(artifacts) == 2
+        assert len(artifacts) == 3, "overlay, mask and uncertainty"
     with reading_room(data, "--base-url", planner_url) as url:
         enter(page, url)
         page.locator("#studies .session .study").click()
