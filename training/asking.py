@@ -5,9 +5,10 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import PIL.Image
+from langchain_core.tools import BaseTool
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -15,15 +16,21 @@ from overread.agent.config import Config
 from overread.agent.planner import Planner
 from overread.agent.profiles import Profile, load_profile
 from overread.agent.prompts import Message
+from overread.agent.resources import Resources
 from overread.agent.steps import step_schema
 from overread.agent.threads import in_thread
 from overread.imaging.errors import ConfigError, OverreadError
 from overread.imaging.render import data_url
+from overread.tools.registry import build_tools
 
 T = TypeVar("T")
 
 LONGEST = 160
 """Tokens of a reply at most; answers are short, and a reply without an end is worth nothing."""
+
+
+ReplyForm = Literal["words", "answer", "step"]
+"""What a reply is to be: free words, an answering step of the agent, or the step that it chooses."""
 
 
 class Asker(Protocol):
@@ -36,14 +43,14 @@ class Asker(Protocol):
     name: str
 
     async def reply(
-        self, messages: Sequence[Message], pictures: Sequence[PIL.Image.Image], as_step: bool
+        self, messages: Sequence[Message], pictures: Sequence[PIL.Image.Image], form: ReplyForm
     ) -> str:
         """Return the reply to messages whose image parts stand for the pictures, in order.
 
         Args:
             messages: Ending with the user's.
             pictures: One an image part.
-            as_step: Whether the reply is to be an answering step of the agent.
+            form: Of the reply.
 
         Raises:
             PlannerUnavailable: A server gave no reply.
@@ -62,14 +69,17 @@ class EndpointAsker:
         """Prepare the client; nothing is sent yet."""
         self.name = f"{config.planner.url}#{profile.request_model}"
         self._planner = Planner(config.planner, profile)
+        self._config = config
+        self._tools: list[BaseTool] | None = None
 
     async def reply(
-        self, messages: Sequence[Message], pictures: Sequence[PIL.Image.Image], as_step: bool
+        self, messages: Sequence[Message], pictures: Sequence[PIL.Image.Image], form: ReplyForm
     ) -> str:
         """As `Asker.reply`."""
         told = await in_thread(lambda: _with_urls(messages, pictures))
-        if as_step and self._planner.profile.tool_calls == "schema":
-            reply, _ = await self._planner.step(told, step_schema((), must_answer=True))
+        if form != "words" and self._planner.profile.tool_calls == "schema":
+            tools = await in_thread(self._tools_in_play) if form == "step" else ()
+            reply, _ = await self._planner.step(told, step_schema(tools))
         else:
             reply, _ = await self._planner.write(told, LONGEST)
         return reply
@@ -77,6 +87,12 @@ class EndpointAsker:
     async def close(self) -> None:
         """As `Asker.close`."""
         await self._planner.close()
+
+    def _tools_in_play(self) -> list[BaseTool]:
+        if self._tools is None:
+            names = self._config.agent.tools or self._planner.profile.tools
+            self._tools = build_tools(Resources(self._config).tool_context(()), names)
+        return self._tools
 
 
 class ProcessAsker:
@@ -89,7 +105,7 @@ class ProcessAsker:
         self._lock = threading.Lock()
 
     async def reply(
-        self, messages: Sequence[Message], pictures: Sequence[PIL.Image.Image], as_step: bool
+        self, messages: Sequence[Message], pictures: Sequence[PIL.Image.Image], form: ReplyForm
     ) -> str:
         """As `Asker.reply`; a step is not constrained here."""
 

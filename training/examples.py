@@ -28,7 +28,7 @@ VIEW_SIZE = 224
 KEPT_VIEWS = 256
 """Views kept in memory: the questions about one image are often asked close together."""
 
-PairKind = Literal["look", "use_context", "resist_context", "correction"]
+PairKind = Literal["look", "use_context", "resist_context", "call_tool", "correction"]
 
 
 class PhantomRef(BaseModel, frozen=True, extra="forbid"):

@@ -54,12 +54,12 @@ def yes_or_no(reply: str) -> str:
 
 
 def words_of(reply: str) -> str:
-    """Return the answer in a reply: of a step its answer, else the reply itself."""
+    """Return the answer in a reply: of a step its answer ("" of one that calls), else the reply."""
     try:
         step = json.loads(reply)
     except ValueError:
         return reply
-    return str(step.get("answer") or reply) if isinstance(step, dict) else reply
+    return str(step.get("answer") or "") if isinstance(step, dict) else reply
 
 
 def _order(name: str) -> str:

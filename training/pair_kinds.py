@@ -1,4 +1,4 @@
-"""Which preference pairs the replies to one question make: RAG-PT's three kinds.
+"""Which preference pairs the replies to one question make: RAG-PT's three kinds, and one ours.
 
 Source: MMed-RAG, arXiv:2410.13085, section on RAG-based preference fine-tuning.
 
@@ -8,6 +8,7 @@ Source: MMed-RAG, arXiv:2410.13085, section on RAG-based preference fine-tuning.
 | use_context | right with retrieved reports, wrong without | the answer with reports | the answer without |
 | use_context, agreeing | right alone and with retrieved reports, wrong with wrong ones | the answer alone | the misled answer |
 | resist_context | right alone, wrong with reports | the answer alone | the misled answer |
+| call_tool | the agent, left free, looks first | its call | the answer that it gave without |
 
 The two sides of 'look' may be the same words. What differs is the image: the pair asks that the right
 answer be likelier for the image that shows it than for noise, which only a trainer that conditions the
@@ -18,6 +19,9 @@ of this kind is told apart by style alone, else the reference.
 The agreeing pairs are ours: the same two replies that a 'resist_context' pair sets against a wrong report
 stand under a right one, so that what the two kinds teach together is to go by the image, and not to say
 the opposite of what a report says.
+
+So is 'call_tool'. All others end in an answer, and a planner that learns nothing else answers where it
+should measure (docs/training.md). For the same reason both sides of an answering step get one reason.
 
 The prompt of 'use_context' and 'resist_context' holds the reports for both sides: what is learnt is how
 to answer when they are there. In 'look' it holds the retrieved reports if there are any.
@@ -32,7 +36,7 @@ from overread.evals.metrics.answers import score_answer
 from overread.training.examples import Example, Pair, PairKind
 from overread.training.noise import Noise
 from overread.training.pair_context import Context
-from overread.training.pair_prompts import Form
+from overread.training.pair_prompts import Form, calls_tools, with_why_of
 
 RIGHT, WRONG = 0.75, 0.25
 """Scores from and up to which an answer counts as right and as wrong; between, it makes no pair."""
@@ -75,6 +79,7 @@ class Trial:
         alone: Without reports. helped: With retrieved ones. misled: With wrong ones.
         blind: As `helped`, else as `alone`, but with a noised image.
         noise: Of that image. wrong_context: What `misled` was told.
+        first: The agent's first step as it chose it.
     """
 
     example: Example
@@ -86,6 +91,7 @@ class Trial:
     blind: Said | None = None
     noise: Noise | None = None
     wrong_context: Context | None = None
+    first: str | None = None
 
 
 def mark(item: Item, form: Form, messages: list[Message], reply: str) -> Said:
@@ -100,7 +106,7 @@ def mark(item: Item, form: Form, messages: list[Message], reply: str) -> Said:
 
 def pairs_of(trial: Trial) -> list[Pair]:
     """Return the pairs that a trial makes; none, one or several."""
-    return [*_look(trial), *_use_context(trial), *_resist_context(trial)]
+    return [*_look(trial), *_use_context(trial), *_resist_context(trial), *_call_tool(trial)]
 
 
 def _look(trial: Trial) -> Iterator[Pair]:
@@ -121,18 +127,24 @@ def _use_context(trial: Trial) -> Iterator[Pair]:
     if helped is None or not helped.right:
         return
     if trial.alone.wrong:
-        replies = helped.reply, trial.alone.reply
+        replies = helped.reply, with_why_of(trial.alone.reply, helped.reply)
         yield _pair(trial, "use_context", "", helped.messages, *replies)
     elif trial.alone.right and misled is not None and misled.wrong:
-        replies = trial.alone.reply, misled.reply
-        yield _pair(trial, "use_context", "agreeing", helped.messages, *replies)
+        chosen, rejected = (with_why_of(said.reply, helped.reply) for said in (trial.alone, misled))
+        yield _pair(trial, "use_context", "agreeing", helped.messages, chosen, rejected)
 
 
 def _resist_context(trial: Trial) -> Iterator[Pair]:
     for name, said in (("retrieved", trial.helped), ("wrong", trial.misled)):
         if said is not None and said.wrong and trial.alone.right:
-            replies = trial.alone.reply, said.reply
+            replies = with_why_of(trial.alone.reply, said.reply), said.reply
             yield _pair(trial, "resist_context", name, said.messages, *replies)
+
+
+def _call_tool(trial: Trial) -> Iterator[Pair]:
+    alone, first = trial.alone, trial.first
+    if first is not None and alone.words is not None and calls_tools(first):
+        yield _pair(trial, "call_tool", "", alone.messages, first, alone.reply)
 
 
 def _pair(

@@ -90,6 +90,28 @@ def _answer_of_step(reply: str) -> str | None:
         return None
 
 
+def with_why_of(reply: str, other: str) -> str:
+    """Return an answering step with the reason of another; a reply that is no such step as it is.
+
+    A reason that announces a tool, as the first step's does, is not to be learnt as that of an answer:
+    the planner would then answer where it had called.
+    """
+    try:
+        step = Step.model_validate(json.loads(reply))
+        why = Step.model_validate(json.loads(other)).why
+    except (ValueError, ValidationError):
+        return reply
+    return reply if step.answer is None else Step(why=why, answer=step.answer).text()
+
+
+def calls_tools(reply: str) -> bool:
+    """Return whether a reply is a step of the agent that calls tools."""
+    try:
+        return Step.model_validate(json.loads(reply)).calls is not None
+    except (ValueError, ValidationError):
+        return False
+
+
 def _reference(item: Item) -> str:
     """Return the first accepted answer; of a choice the letter with its option's words."""
     answer = item.answers[0]

@@ -199,7 +199,9 @@ class _Run:
 
     async def _one(self, example: Example, item: Item) -> Done:
         noise = Noise(step=self._settings.noise_step, seed=self._settings.seed)
-        trial = await try_example(example, item, self._asker, self._pool, noise.of(_name(example)))
+        trial = await try_example(
+            example, item, self._asker, self._pool, noise.of(_name(example)), freely=True
+        )
         replies = {
             "alone": trial.alone, "helped": trial.helped,
             "misled": trial.misled, "blind": trial.blind,

@@ -42,6 +42,7 @@ _KINDS = {
     "look": "right with noise in the image's place: look at the image",
     "use_context": "right with reports, wrong without: use them",
     "resist_context": "right alone, wrong with reports: resist them",
+    "call_tool": "look first: its own call before its answer without one",
     "correction": "as users corrected it",
 }
 

@@ -4,7 +4,7 @@ from overread.agent.prompts import Message
 from overread.agent.threads import in_thread
 from overread.evals.items import Item
 from overread.imaging.errors import NoUsableReply
-from overread.training.asking import Asker
+from overread.training.asking import Asker, ReplyForm
 from overread.training.examples import Example, open_image
 from overread.training.noise import Noise, noised
 from overread.training.pair_context import Context, ContextPool
@@ -25,7 +25,12 @@ def item_to_mark(example: Example) -> Item | None:
 
 
 async def try_example(
-    example: Example, item: Item, asker: Asker, pool: ContextPool | None, noise: Noise | None
+    example: Example,
+    item: Item,
+    asker: Asker,
+    pool: ContextPool | None,
+    noise: Noise | None,
+    freely: bool = False,
 ) -> Trial:
     """Return what the model says to an example.
 
@@ -37,6 +42,7 @@ async def try_example(
         asker: The model.
         pool: Of reports; None asks without any.
         noise: Of the image that hides what is asked about; None does not ask so.
+        freely: Whether the agent is also asked for the first step that it would choose.
 
     Raises:
         PlannerUnavailable: The model gave no reply.
@@ -59,7 +65,10 @@ async def try_example(
         misled = await ask(form.prompt(example, wrong))
     if noise is not None and example.images:
         blind = await ask((helped or alone).messages, noise)
-    return Trial(example, item, form, alone, helped, misled, blind, noise, wrong)
+    first = None
+    if freely and form.name == "agent":
+        first = await _reply(example, asker, alone.messages, "step", None)
+    return Trial(example, item, form, alone, helped, misled, blind, noise, wrong, first)
 
 
 async def _ask(
@@ -70,11 +79,22 @@ async def _ask(
     messages: list[Message],
     noise: Noise | None,
 ) -> Said:
+    as_what: ReplyForm = "answer" if form.name == "agent" else "words"
+    reply = await _reply(example, asker, messages, as_what, noise)
+    return Said(messages, "", None, None) if reply is None else mark(item, form, messages, reply)
+
+
+async def _reply(
+    example: Example,
+    asker: Asker,
+    messages: list[Message],
+    form: ReplyForm,
+    noise: Noise | None,
+) -> str | None:
     pictures = await in_thread(lambda: [open_image(ref) for ref in example.images])
     if noise is not None:
         pictures = [noised(picture, noise) for picture in pictures]
     try:
-        reply = await asker.reply(messages, pictures, form.name == "agent")
+        return await asker.reply(messages, pictures, form)
     except NoUsableReply:
-        return Said(messages, "", None, None)
-    return mark(item, form, messages, reply)
+        return None

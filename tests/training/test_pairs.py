@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from overread.agent.steps import Step, ToolCall
 from overread.evals.items import Item
 from overread.imaging.errors import InputError
 from overread.imaging.phantoms import generate, split_of
@@ -20,9 +21,10 @@ from overread.training.asking import ProcessAsker
 from overread.training.copying import measure, summarise
 from overread.training.examples import Example, Pair, PhantomRef, open_image, read_lines
 from overread.training.noise import Noise, noised
+from overread.training.pair_balance import yes_or_no
 from overread.training.pair_context import ContextPool, open_pool, says_as
 from overread.training.pair_kinds import Trial, mark, pairs_of
-from overread.training.pair_prompts import AGENT, DIRECT, form_of
+from overread.training.pair_prompts import AGENT, DIRECT, form_of, with_why_of
 from overread.training.pairs import Built, Settings, build_pairs, without_duplicates
 from overread.training.phantom_examples import examples_of
 from overread.training.trials import item_to_mark
@@ -49,7 +51,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> ContextPool:
 
 
 def step(answer: str) -> str:
-    return json.dumps({"why": "-", "answer": answer})
+    return Step(why="-", answer=answer).text()
 
 
 def lessons_of(example: Example, pool: ContextPool, replies: dict[str, str]) -> list[Lesson]:
@@ -161,7 +163,7 @@ def test_a_model_that_copies_is_measured_to_copy(pool: ContextPool) -> None:
     class Copier:
         name = "copier"
 
-        async def reply(self, messages: Sequence, pictures: Sequence, as_step: bool) -> str:
+        async def reply(self, messages: Sequence, pictures: Sequence, form: str) -> str:
             text = messages[-1]["content"][-1]["text"]
             right = next(truth[question] for question in truth if text.endswith(question))
             return WORD[right] if "<data>" in text else right
@@ -241,6 +243,27 @@ def test_look_prefers_the_models_own_right_words_and_else_the_reference() -> Non
     assert gold.noise == {"step": 999, "seed": 7}
 
 
+CALL = Step(why="Look.", calls=(ToolCall(tool="segment", arguments={"image": 1}),)).text()
+
+
+def test_the_agents_own_call_is_better_than_its_answer_without_one() -> None:
+    def made(alone: str, first: str) -> list[Pair]:
+        prompt = [{"role": "user", "content": "question"}]
+        return pairs_of(Trial(EXAMPLE, ITEM, AGENT, mark(ITEM, AGENT, prompt, alone), first=first))
+
+    (pair,) = made(step("Yes [E1]."), CALL)
+    assert (pair.kind, pair.chosen, pair.rejected) == ("call_tool", CALL, step("Yes [E1]."))
+    assert made(step("Yes [E1]."), step("Yes [E1].")) == []
+    assert made("mumble", CALL) == []
+    assert yes_or_no(CALL) == ""
+
+
+def test_an_answer_is_not_taught_the_reason_of_a_call() -> None:
+    alone = Step(why="Measure the heart.", answer="Yes [E1].").text()
+    assert json.loads(with_why_of(alone, step("No [E2]."))) == {"why": "-", "answer": "Yes [E1]."}
+    assert with_why_of("Yes.", "No.") == "Yes." and with_why_of(CALL, step("No.")) == CALL
+
+
 def test_steps_of_the_agent_are_read_and_other_text_is_not() -> None:
     assert AGENT.words(step("Yes [E2].")) == "Yes [E2]."
     for reply in ("Yes [E2].", "{", "3", '{"why": "-", "calls": []}', '{"answer": "yes"}'):
@@ -255,7 +278,7 @@ class Scripted:
     def __init__(self, die_after: int | None = None) -> None:
         self._left = die_after
 
-    async def reply(self, messages: Sequence, pictures: Sequence, as_step: bool) -> str:
+    async def reply(self, messages: Sequence, pictures: Sequence, form: str) -> str:
         await asyncio.sleep(0)
         if self._left is not None:
             self._left -= 1
