@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from overread.agent.intake import describe as describe_file
 from overread.agent.ledger import READER, Ledger
+from overread.agent.reader_series import through_series
 from overread.agent.resources import Resources
 from overread.agent.state import Json, State
 from overread.imaging.errors import InputError
@@ -29,12 +30,14 @@ class Outlined:
         ref: Of the image. name: What was outlined, in the reader's words.
         mask: Boolean, (rows, columns) of the image, not empty.
         assisted_by: Version of the segmenter that proposed it; None when drawn by hand alone.
+        carried: Whether it is to be carried through the other images of its series.
     """
 
     ref: ImageRef
     name: str
     mask: Mask
     assisted_by: str | None = None
+    carried: bool = False
 
 
 def additions(
@@ -52,7 +55,7 @@ def additions(
 
     Raises:
         InputError: The mask is empty or of another shape, it has no name, or there are too many
-            images.
+            images; or it cannot be carried.
         UnknownReference: The image is not in the archive.
     """
     image = resources.archive.load(outlined.ref)
@@ -96,16 +99,22 @@ def _evidence(
     midline = find_midline(around, image, name)
     place = place_of(image, name, outlined.mask, around)
     values = describe(image, name, outlined.mask, midline, place)
+    artifacts = [
+        store_overlay(resources.artifacts, image, {name: outlined.mask}),
+        store_mask(resources.artifacts, outlined.mask, name),
+    ]
+    more = ""
+    if outlined.carried:
+        through, more, sheet = through_series(resources, image.ref, outlined.mask, name)
+        values |= through
+        artifacts.append(sheet)
     helper = f", proposed by {outlined.assisted_by}" if outlined.assisted_by else ""
     result = ToolResult(
         version=f"{VERSION}{helper}",
         image=str(image.ref),
         values=values,
-        artifacts=(
-            store_overlay(resources.artifacts, image, {name: outlined.mask}),
-            store_mask(resources.artifacts, outlined.mask, name),
-        ),
+        artifacts=tuple(artifacts),
     )
     found = phrases.segmented(number, name, values, 1.0).removesuffix("; confidence 1.00")
-    content = found.replace("segment", "outlined by the reader:", 1)
+    content = found.replace("segment", "outlined by the reader:", 1) + (more and f"; {more}")
     return ledger.append(READER, {"image": number, "target": name}, content, result)

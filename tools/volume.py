@@ -8,7 +8,7 @@ from overread.imaging.archive import Archive, SeriesRecord
 from overread.imaging.errors import InputError
 from overread.imaging.study import Image, ImageRef, Mask
 from overread.tools import geometry
-from overread.tools.follow import follow
+from overread.tools.follow import MAX_FRAMES, follow
 from overread.tools.segmenter import Segmentation, Segmenter
 from overread.tools.uncertainty import Measured, area_error, with_error
 
@@ -48,7 +48,7 @@ def volume(archive: Archive, segmenter: Segmenter, ref: ImageRef, target: str) -
     series, step = _series(archive, ref)
     slices = (archive.load(other) for other in series.refs)
     outlined = ((image, segmenter.segment(image, target)) for image in slices)
-    return _added(outlined, step, len(series.refs), target)
+    return added(outlined, step, len(series.refs), target)
 
 
 def followed_volume(archive: Archive, segmenter: Segmenter, ref: ImageRef, first: Mask) -> Volume:
@@ -57,10 +57,26 @@ def followed_volume(archive: Archive, segmenter: Segmenter, ref: ImageRef, first
     Raises:
         InputError: As `volume`, or the outline is empty or of another shape.
     """
-    series, step = _series(archive, ref)
-    images = [archive.load(other) for other in series.refs]
-    found = follow(segmenter, images, series.refs.index(ref), first)
-    return _added(zip(images, found, strict=True), step, len(images), "outline")
+    _, step = _series(archive, ref)
+    carried = carry(archive, segmenter, ref, first)
+    return added(carried, step, len(carried), "outline")
+
+
+def carry(
+    archive: Archive, segmenter: Segmenter, ref: ImageRef, first: Mask
+) -> list[tuple[Image, Segmentation]]:
+    """Carry the outline of one image through its series: each image with its own outline, in order.
+
+    Raises:
+        InputError: The series has one image or too many, or the outline is empty or of another shape.
+    """
+    refs = archive.series(ref).refs
+    if len(refs) < 2:
+        raise InputError("this is a single image: there is nothing to carry the outline through")
+    if len(refs) > MAX_FRAMES:  # said before they are all read
+        raise InputError(f"the series has {len(refs)} images; at most {MAX_FRAMES} are followed")
+    images = [archive.load(other) for other in refs]
+    return list(zip(images, follow(segmenter, images, refs.index(ref), first), strict=True))
 
 
 def _series(archive: Archive, ref: ImageRef) -> tuple[SeriesRecord, float]:
@@ -75,13 +91,22 @@ def _series(archive: Archive, ref: ImageRef) -> tuple[SeriesRecord, float]:
     return series, step
 
 
-def _added(
+def added(
     outlined: Iterable[tuple[Image, Segmentation]], step: float, of: int, target: str
 ) -> Volume:
-    """Add up areas.
+    """Add up the areas of outlines, times the distance of their slices.
 
     The error adds to that of each area what the first and the last slice may cut off or add: the
     structure ends anywhere between two slices.
+
+    Args:
+        outlined: Images of a series with their outlines.
+        step: Distance of the slices, in mm.
+        of: How many slices the series has.
+        target: What is outlined.
+
+    Raises:
+        InputError: It is in no image, or the pixel size of one is not known.
     """
     areas: list[Measured] = []
     sure = 1.0

@@ -21,7 +21,8 @@ stand under a right one, so that what the two kinds teach together is to go by t
 the opposite of what a report says.
 
 So is 'call_tool'. All others end in an answer, and a planner that learns nothing else answers where it
-should measure (docs/training.md). For the same reason both sides of an answering step get one reason.
+should measure (docs/training.md). For the same reason both sides of an answering step get one reason
+and one citation.
 
 The prompt of 'use_context' and 'resist_context' holds the reports for both sides: what is learnt is how
 to answer when they are there. In 'look' it holds the retrieved reports if there are any.
@@ -36,7 +37,7 @@ from overread.evals.metrics.answers import score_answer
 from overread.training.examples import Example, Pair, PairKind
 from overread.training.noise import Noise
 from overread.training.pair_context import Context
-from overread.training.pair_prompts import Form, calls_tools, with_why_of
+from overread.training.pair_prompts import Form, calls_tools, in_form_of
 
 RIGHT, WRONG = 0.75, 0.25
 """Scores from and up to which an answer counts as right and as wrong; between, it makes no pair."""
@@ -127,17 +128,17 @@ def _use_context(trial: Trial) -> Iterator[Pair]:
     if helped is None or not helped.right:
         return
     if trial.alone.wrong:
-        replies = helped.reply, with_why_of(trial.alone.reply, helped.reply)
+        replies = helped.reply, in_form_of(trial.alone.reply, helped.reply)
         yield _pair(trial, "use_context", "", helped.messages, *replies)
     elif trial.alone.right and misled is not None and misled.wrong:
-        chosen, rejected = (with_why_of(said.reply, helped.reply) for said in (trial.alone, misled))
+        chosen, rejected = (in_form_of(said.reply, helped.reply) for said in (trial.alone, misled))
         yield _pair(trial, "use_context", "agreeing", helped.messages, chosen, rejected)
 
 
 def _resist_context(trial: Trial) -> Iterator[Pair]:
     for name, said in (("retrieved", trial.helped), ("wrong", trial.misled)):
         if said is not None and said.wrong and trial.alone.right:
-            replies = with_why_of(trial.alone.reply, said.reply), said.reply
+            replies = in_form_of(trial.alone.reply, said.reply), said.reply
             yield _pair(trial, "resist_context", name, said.messages, *replies)
 
 

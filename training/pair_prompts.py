@@ -5,12 +5,14 @@ the evidence line that `find_similar_cases` gave, after the step that called the
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import ValidationError
 
+from overread.agent.ledger import CITATION
 from overread.agent.prompts import Message, evidence_line
 from overread.agent.steps import Step, ToolCall
 from overread.evals.items import Item
@@ -19,6 +21,7 @@ from overread.training.examples import Example
 from overread.training.pair_context import Context
 
 TOOL_TASK = "tool_use"
+_CITED = re.compile(rf"\s*(?:{CITATION.pattern})+")
 _MARK = "Question: "
 _LOOK_WHY = "Compare with known cases and their reports."
 
@@ -90,18 +93,23 @@ def _answer_of_step(reply: str) -> str | None:
         return None
 
 
-def with_why_of(reply: str, other: str) -> str:
-    """Return an answering step with the reason of another; a reply that is no such step as it is.
+def in_form_of(reply: str, other: str) -> str:
+    """Return an answering step with the reason and the citation of another; other replies as they are.
 
-    A reason that announces a tool, as the first step's does, is not to be learnt as that of an answer:
-    the planner would then answer where it had called.
+    What a pair prefers is then what is said, not how. An answer without context has the reason of
+    a step that calls a tool, and cites the file: a planner that learns to prefer these answers where
+    it had called, and cites what does not bear it.
     """
     try:
         step = Step.model_validate(json.loads(reply))
-        why = Step.model_validate(json.loads(other)).why
+        like = Step.model_validate(json.loads(other))
     except (ValueError, ValidationError):
         return reply
-    return reply if step.answer is None else Step(why=why, answer=step.answer).text()
+    if step.answer is None or like.answer is None:
+        return reply
+    cited = CITATION.search(like.answer)
+    answer = _CITED.sub(f" {cited.group()}" if cited else "", step.answer)
+    return Step(why=like.why, answer=answer).text()
 
 
 def calls_tools(reply: str) -> bool:

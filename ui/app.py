@@ -122,7 +122,7 @@ class App:
 
     def _enter(self, request: gr.Request) -> list[Any]:
         user = str(request.username)
-        return self._show(user, self._desk.rooms.new(user))
+        return self._show(user, self._desk.rooms.new(user), report=True)
 
     def _open(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         user = str(request.username)
@@ -132,11 +132,11 @@ class App:
         except InputError as error:
             gr.Warning(str(error))
             room = self._desk.rooms.new(user)
-        return self._show(user, room)
+        return self._show(user, room, report=True)
 
     def _show_room(self, session: str, request: gr.Request) -> list[Any]:
         user = str(request.username)
-        return self._show(user, self._desk.rooms.get(user, session))
+        return self._show(user, self._desk.rooms.get(user, session), report=True)
 
     async def _upload(self, files: list[str], session: str, request: gr.Request) -> list[Any]:
         user = str(request.username)
@@ -167,6 +167,7 @@ class App:
             yield self._show(user, room, busy=True)
         if any(item.tool == REPORT_TOOL for item in room.evidence[room.turns[-1].evidence :]):
             await asyncio.to_thread(self._reports.compose, user, room)
+            yield self._show(user, room, report=True)
         yield self._show(user, room)
 
     async def _retry(
@@ -233,7 +234,12 @@ class App:
             return [ref]
         return []
 
-    def _show(self, user: str, room: Room, busy: bool = False) -> list[Any]:
+    def _show(self, user: str, room: Room, busy: bool = False, report: bool = False) -> list[Any]:
+        """Return the outputs; the report only where it is another one.
+
+        What a reader types into it and has not saved must outlast answers. The last outputs of a
+        turn reach the page twice, the second time when the reader may be typing already.
+        """
         now = [
             gr.skip() if busy else gr.MultimodalTextbox(submit_btn=True, stop_btn=False),
             list(room.messages),
@@ -241,9 +247,7 @@ class App:
             mark(room, user),
             room.id,
         ]
-        # While an answer is written a report stays, and its difference is too much work for a token.
-        is_kept = busy and room.report is not None
-        return now + ([gr.skip()] * _OF_REPORT if is_kept else _shown_report(room))
+        return now + (_shown_report(room) if report else [gr.skip()] * _OF_REPORT)
 
 
 def _shown_report(room: Room) -> list[Any]:

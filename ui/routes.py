@@ -19,6 +19,7 @@ from overread.tools.clicks import Prompts, answer, mask_png, read_mask
 from overread.tools.pictures import png
 from overread.tools.segmenter import Segmentation
 from overread.tools.targets import name_in
+from overread.tools.volume import carry
 from overread.ui.deleting import delete_room
 from overread.ui.desk import Desk
 from overread.ui.gate import USER
@@ -51,6 +52,14 @@ class Accepted(BaseModel, extra="forbid"):
     name: str = Field(max_length=60)
     mask: str = Field(max_length=MAX_MASK_CHARS)
     assisted: bool = True
+    carried: bool = False
+
+
+class Carried(BaseModel, extra="forbid"):
+    """A mask that is to be carried through the images of its series."""
+
+    image: str = Field(max_length=300)
+    mask: str = Field(max_length=MAX_MASK_CHARS)
 
 
 class Renamed(BaseModel, extra="forbid"):
@@ -175,6 +184,7 @@ def make_routes(desk: Desk) -> APIRouter:
             accepted.name,
             _mask(accepted.mask, image.shape),
             resources.segmenter().version if accepted.assisted else None,
+            accepted.carried,
         )
         entry = desk.assistant.outline(here.id, outlined)
         if str(image.ref) not in here.asked:
@@ -183,6 +193,17 @@ def make_routes(desk: Desk) -> APIRouter:
             here.remember(item)
         desk.rooms.save(who, here)
         return evidence_facts(desk, entry)
+
+    @router.post("/sessions/{session}/carried")
+    def carried(here: Here, asked: Carried) -> list[dict[str, str]]:
+        image = desk.image(here, asked.image)
+        mask = _mask(asked.mask, image.shape)
+        found = carry(resources.archive, resources.segmenter(), image.ref, mask)
+        return [
+            {"image": str(other.ref), "mask": base64.b64encode(mask_png(one.mask)).decode()}
+            for other, one in found
+            if one.found
+        ]
 
     @router.get("/sessions/{session}/report/{kind}")
     def report(here: Here, kind: str) -> Response:

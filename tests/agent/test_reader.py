@@ -1,12 +1,15 @@
 """Outlines of the reader's as evidence, and going back to an earlier position of a session."""
 
+import math
+
 import numpy as np
 import pytest
 
 from overread.agent.reader import Outlined
 from overread.imaging.errors import InputError
-from overread.imaging.study import ImageRef
+from overread.imaging.study import ImageRef, Series, Study
 from tests.agent.said import NODULE, QUESTION, YES, answer
+from tests.tools.test_follow import MIDDLE, NUMBER, RADIUS, STEP, ball
 
 
 def register(assistant, picture):
@@ -53,6 +56,24 @@ def test_an_outline_of_another_shape_is_refused(make_assistant, picture):
     ref = register(assistant, picture)
     with pytest.raises(InputError, match="shape"):
         assistant.outline("s", Outlined(ref, "x", np.ones((2, 2), bool)))
+
+
+def test_an_outline_is_carried_through_its_series(make_assistant, picture):
+    assistant = make_assistant()
+    images, truths = ball()
+    series = Series("s0", "MR", tuple(images), slice_spacing_mm=STEP)
+    assistant.resources.archive.add([Study("st", "p", (series,))])
+    drawn = Outlined(images[MIDDLE].ref, "ball", truths[MIDDLE], None, carried=True)
+    entry = assistant.outline("s", drawn)
+    truth = 4 / 3 * math.pi * RADIUS**3 / 1000
+    assert entry.values["volume_ml"] == pytest.approx(truth, rel=0.15)
+    assert entry.values["slices_of"] == NUMBER
+    assert f"carried through {entry.values['slices']} of {NUMBER} images" in entry.content
+    assert "ml" in entry.content
+    assert [artifact.kind for artifact in entry.artifacts] == ["overlay", "mask", "contact_sheet"]
+    single = register(assistant, picture)
+    with pytest.raises(InputError, match="single image"):
+        assistant.outline("t", Outlined(single, "x", square(assistant, single), None, carried=True))
 
 
 async def test_a_session_goes_back_to_an_earlier_position(planner, make_assistant, picture):

@@ -24,7 +24,7 @@ from overread.training.noise import Noise, noised
 from overread.training.pair_balance import yes_or_no
 from overread.training.pair_context import ContextPool, open_pool, says_as
 from overread.training.pair_kinds import Trial, mark, pairs_of
-from overread.training.pair_prompts import AGENT, DIRECT, form_of, with_why_of
+from overread.training.pair_prompts import AGENT, DIRECT, form_of, in_form_of
 from overread.training.pairs import Built, Settings, build_pairs, without_duplicates
 from overread.training.phantom_examples import examples_of
 from overread.training.trials import item_to_mark
@@ -258,10 +258,15 @@ def test_the_agents_own_call_is_better_than_its_answer_without_one() -> None:
     assert yes_or_no(CALL) == ""
 
 
-def test_an_answer_is_not_taught_the_reason_of_a_call() -> None:
+def test_an_answer_is_not_taught_the_reason_of_a_call_nor_its_citation() -> None:
     alone = Step(why="Measure the heart.", answer="Yes [E1].").text()
-    assert json.loads(with_why_of(alone, step("No [E2]."))) == {"why": "-", "answer": "Yes [E1]."}
-    assert with_why_of("Yes.", "No.") == "Yes." and with_why_of(CALL, step("No.")) == CALL
+    assert json.loads(in_form_of(alone, step("No [E2]."))) == {"why": "-", "answer": "Yes [E2]."}
+    assert json.loads(in_form_of(alone, step("No.")))["answer"] == "Yes."
+    twice = Step(why="-", answer="Yes [E1][E3], on the left [E1].").text()
+    assert (
+        json.loads(in_form_of(twice, step("No [E2].")))["answer"] == "Yes [E2], on the left [E2]."
+    )
+    assert in_form_of("Yes.", "No.") == "Yes." and in_form_of(CALL, step("No.")) == CALL
 
 
 def test_steps_of_the_agent_are_read_and_other_text_is_not() -> None:

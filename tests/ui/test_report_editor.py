@@ -55,6 +55,12 @@ def test_a_report_is_edited_signed_exported_and_learnt_from(
     assert "effusion" in draft.lower()
     expect(page.locator("#report-status")).to_contain_text("DRAFT")
     editor.fill(draft.replace("## Impression", "## Impression\n\n- Seen by a person."))
+    page.get_by_role("tab", name="Conversation").click()
+    ask(page, "What modality is it?")
+    expect(page.locator("#chat")).to_contain_text("The modality is")
+    expect(page.locator("#ask .submit-button")).to_be_visible()
+    page.get_by_role("tab", name="Report").click()
+    assert "Seen by a person." in editor.input_value(), "an answer undid what was typed"
     page.click("#save-report")
     expect(page.locator("#report-diff ins").first).to_contain_text("Seen by a person.")
     with page.expect_download() as download:

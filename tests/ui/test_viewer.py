@@ -95,6 +95,40 @@ def test_slices_by_wheel_slider_and_keys_and_windows_by_number(
     expect(pane(page)).to_have_attribute("data-window", "51/101")
 
 
+def test_an_outline_is_followed_through_the_slices(page: Page, room_url: str, volume: Path) -> None:
+    enter(page, room_url)
+    open_files(page, volume)
+    status = page.locator("#viewer-status")
+    page.click("[data-action=carry]")
+    expect(status).to_contain_text("Outline something first.")
+    page.click("[data-tool=box]")
+    page.mouse.move(*at(page, 0.25, 0.25))
+    page.mouse.down()
+    page.mouse.move(*at(page, 0.75, 0.75), steps=3)
+    page.mouse.up()
+    expect(status).to_contain_text("mean probability")
+    page.keyboard.press("t")
+    expect(status).to_contain_text("of 12 images: scroll to check")
+    followed = int(pane(page).get_attribute("data-carried") or 0)
+    assert followed >= 2
+    before = pane(page).screenshot()
+    page.click("[data-action=clear]")
+    assert pane(page).screenshot() != before
+    page.click("[data-tool=box]")
+    page.mouse.move(*at(page, 0.25, 0.25))
+    page.mouse.down()
+    page.mouse.move(*at(page, 0.75, 0.75), steps=3)
+    page.mouse.up()
+    expect(status).to_contain_text("mean probability")
+    page.click("[data-action=carry]")
+    expect(status).to_contain_text("of 12 images: scroll to check")
+    page.keyboard.press("ArrowUp")
+    page.get_by_label("Name of the outline").fill("block")
+    page.click("[data-action=accept]")
+    card = page.locator('#evidence [data-evidence="E2"]')
+    expect(card).to_contain_text(f"carried through {followed} of 12 images of its series, volume")
+
+
 def test_a_video_plays(page: Page, room_url: str, film: Path) -> None:
     enter(page, room_url)
     open_files(page, film)

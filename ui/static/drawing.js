@@ -1,6 +1,6 @@
 // Drawing on an image: points, a box and strokes ask the segmenter; brush and eraser change the mask.
 
-import { blank, changed, drawMask, extent, fromPng, toBase64 } from "./masks.js";
+import { blank, changed, drawMask, extent, fromBase64, fromPng, toBase64 } from "./masks.js";
 import { inSession, make, say } from "./server.js";
 
 export const TOOLS = [
@@ -37,6 +37,7 @@ export class Drawing {
     this.past = [];
     this.live = null;
     this.asking = 0;
+    this.carried = null; // masks by image, once carried through the series
   }
 
   remember() {
@@ -50,7 +51,7 @@ export class Drawing {
     const before = this.past.pop();
     if (!before) return;
     this.asking++; // an answer on its way is for what is undone
-    Object.assign(this, before);
+    Object.assign(this, before, { carried: null });
     pane.draw();
   }
 
@@ -63,6 +64,8 @@ export class Drawing {
 
   /** Takes part in the pane's drawing. */
   draw(context, pane, place) {
+    const elsewhere = this.carried?.get(pane.ref);
+    if (elsewhere && this.ref !== pane.ref) drawMask(context, elsewhere, place);
     if (this.ref !== pane.ref) return;
     if (this.mask) drawMask(context, this.mask, place);
     if (this.box) pane.outlineBox(context, place, { box: this.box, colour: "#ff9ec4" });
@@ -84,6 +87,7 @@ export class Drawing {
   async drawn(pane, phase, at, event) {
     if (this.ref !== pane.ref) this.wipe();
     this.ref = pane.ref;
+    this.carried = null; // it was of the outline before
     const tool = this.tool === "point" && event.altKey ? "exclude" : this.tool;
     if (tool === "point" || tool === "exclude") {
       if (phase !== "down" || !at) return;
@@ -192,8 +196,27 @@ export class Drawing {
     }
   }
 
+  /** Shows the outline in the other images of the series, to be looked at before it is accepted. */
+  async carry(pane) {
+    if (!this.mask || !extent(this.mask)) throw new Error("Outline something first.");
+    const number = ++this.asking;
+    say("Carrying the outline through the series…");
+    const reply = await inSession("carried", {
+      method: "POST", body: { image: this.ref, mask: toBase64(this.mask) },
+    });
+    const found = await reply.json();
+    const masks = await Promise.all(
+      found.map(async ({ image, mask }) => [image, await fromBase64(mask, COLOUR)]),
+    );
+    if (number !== this.asking) return;
+    this.carried = new Map(masks);
+    pane.element.dataset.carried = masks.length;
+    pane.draw();
+    say(`Found in ${masks.length} of ${pane.series.images.length} images: scroll to check, then accept.`);
+  }
+
   async accept(pane) {
-    if (!this.mask || this.ref !== pane.ref || !extent(this.mask)) throw new Error("Outline something first.");
+    if (!this.mask || (this.ref !== pane.ref && !this.carried) || !extent(this.mask)) throw new Error("Outline something first.");
     const name = this.name.value.trim();
     if (!name) {
       this.name.focus();
@@ -201,7 +224,7 @@ export class Drawing {
     }
     const reply = await inSession("outlines", {
       method: "POST",
-      body: { image: this.ref, name, mask: toBase64(this.mask), assisted: this.assisted },
+      body: { image: this.ref, name, mask: toBase64(this.mask), assisted: this.assisted, carried: !!this.carried },
     });
     const facts = await reply.json();
     this.wipe();

@@ -7,7 +7,8 @@ const KEYS = [
   ["Space", "play or pause"], ["+ −", "zoom"], ["1 … 9", "window presets"],
   ["W, P", "window, pan"], ["R", "reset the view"], ["C, L", "compare, link"],
   ["N, X", "point inside, point outside"], ["B, S", "box, scribble"], ["V, E", "brush, eraser"],
-  ["U, Delete", "undo, clear the outline"], ["A", "accept the outline as evidence"],
+  ["U, Delete", "undo, clear the outline"], ["T", "follow the outline through slices or frames"],
+  ["A", "accept the outline as evidence"],
   ["[ ]", "previous, next evidence"], ["Y", "why a similar case was found"], ["/", "ask a question"], ["D", "dark mode"], ["?", "this help"],
 ];
 const STEPS = [

@@ -22,6 +22,12 @@ export async function fromPng(blob, colour) {
   return canvas;
 }
 
+/** Returns the canvas of a mask that came as base64 of a PNG. */
+export async function fromBase64(text, colour) {
+  const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  return fromPng(new Blob([bytes], { type: "image/png" }), colour);
+}
+
 /** Returns a mask as base64 of a PNG: white inside, black outside. */
 export function toBase64(canvas) {
   const flat = blank(canvas.width, canvas.height);

@@ -125,7 +125,7 @@ const SHORTCUTS = {
   w: () => viewer.choose("window"), p: () => viewer.choose("pan"), r: () => viewer.reset(),
   c: () => viewer.compare(!viewer.two), l: () => viewer.link(!viewer.linked),
   u: () => viewer.drawing.undo(viewer.panes[0]), Delete: () => viewer.drawing.clear(viewer.panes[0]),
-  a: () => viewer.drawing.accept(viewer.panes[0]), y: () => viewer.why(!viewer.explains),
+  t: () => viewer.drawing.carry(viewer.panes[0]), a: () => viewer.drawing.accept(viewer.panes[0]), y: () => viewer.why(!viewer.explains),
   "[": () => step(-1), "]": () => step(1), "?": showHelp, d: () => dark(!dark()), f: toggleLists,
   "/": () => document.querySelector("#ask textarea").focus(),
   ...Object.fromEntries(TOOLS.map((tool) => [tool.key, () => viewer.choose(tool.id)])),

@@ -65,6 +65,7 @@ export class Viewer {
         ...TOOLS.map(button),
         action("undo", "Undo", "Take the last step back (U)", () => this.drawing.undo(this.panes[0])),
         action("clear", "Clear", "Drop the outline (Delete)", () => this.drawing.clear(this.panes[0])),
+        action("carry", "Follow", "Carry the outline through the slices or frames (T)", () => this.drawing.carry(this.panes[0])),
         this.drawing.name, make("datalist", { id: "targets" }),
         action("accept", "Accept", "Make the outline evidence (A)", () => this.drawing.accept(this.panes[0])),
       ),
