@@ -20,7 +20,7 @@ export class Drawing {
     this.accepted = accepted;
     this.tool = null;
     this.name = make("input", {
-      class: "name", list: "targets", placeholder: "Name the outline", maxlength: 60,
+      class: "name", list: "targets", placeholder: "Its name", maxlength: 60,
       "aria-label": "Name of the outline",
     });
     this.wipe();
