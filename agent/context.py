@@ -10,6 +10,7 @@ from langchain_core.tools import BaseTool
 from overread.agent.config import Config
 from overread.agent.ledger import GIVEN
 from overread.agent.planner import Planner
+from overread.agent.profiles import Profile
 from overread.agent.prompts import Entry, Message, direct_messages, evidence_line, planner_messages
 from overread.agent.resources import Resources
 from overread.agent.state import State
@@ -23,6 +24,11 @@ from overread.tools.registry import build_tools
 BuildTools = Callable[[ToolContext, Iterable[str] | None], list[BaseTool]]
 _KEPT_PICTURES = 64
 _CHARS_PER_TOKEN = 3.0
+
+
+def tools_in_play(config: Config, profile: Profile) -> Sequence[str] | None:
+    """Return the names of the tools that are offered: the configuration's, else the profile's."""
+    return profile.tools if config.agent.tools is None else config.agent.tools
 
 
 class Surroundings:
@@ -62,9 +68,7 @@ class Surroundings:
             tuple(Evidence.model_validate(item) for item in state["evidence"]),
             write,
         )
-        names: Sequence[str] | None = self.config.agent.tools
-        if names is None:
-            names = self.planner.profile.tools
+        names = tools_in_play(self.config, self.planner.profile)
         if self._has_imported:
             return self._build(context, names)
         built = await in_thread(lambda: self._build(context, names))

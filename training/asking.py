@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from overread.agent.config import Config
+from overread.agent.context import tools_in_play
 from overread.agent.planner import Planner
 from overread.agent.profiles import Profile, load_profile
 from overread.agent.prompts import Message
@@ -90,7 +91,7 @@ class EndpointAsker:
 
     def _tools_in_play(self) -> list[BaseTool]:
         if self._tools is None:
-            names = self._config.agent.tools or self._planner.profile.tools
+            names = tools_in_play(self._config, self._planner.profile)
             self._tools = build_tools(Resources(self._config).tool_context(()), names)
         return self._tools
 

@@ -100,3 +100,12 @@ def grey(page: Page, number: int = 0) -> float:
         return sum / (data.length / 4);
     }"""
     return float(pane(page, number).evaluate(script))
+
+
+def drag(page: Page, *places: tuple[float, float]) -> None:
+    """Drag in the first image area from place to place, parts (0..1) of it."""
+    page.mouse.move(*at(page, *places[0]))
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*at(page, *place), steps=3)
+    page.mouse.up()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.ui.browser import ask, at, chromium, enter, open_example, pane
+from tests.ui.browser import ask, at, chromium, drag, enter, open_example, pane
 
 pytestmark = pytest.mark.slow
 
@@ -25,14 +25,6 @@ def changed(page: Page, before: int) -> int:
     """Wait until the mask has another size, and return it."""
     expect(pane(page)).not_to_have_attribute("data-mask-pixels", str(before))
     return pixels(page)
-
-
-def drag(page: Page, *places: tuple[float, float]) -> None:
-    page.mouse.move(*at(page, *places[0]))
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*at(page, *place), steps=3)
-    page.mouse.up()
 
 
 def test_every_tool_changes_the_mask_and_undo_takes_it_back(page: Page, room_url: str) -> None:

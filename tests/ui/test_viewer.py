@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from overread.imaging.phantoms import sample, write_manifest
-from tests.ui.browser import ask, at, chromium, enter, grey, open_example, open_files, pane
+from tests.ui.browser import ask, at, chromium, drag, enter, grey, open_example, open_files, pane
 from tests.ui.conftest import INTERRUPTIBLE, environment
 
 pytestmark = pytest.mark.slow
@@ -102,10 +102,7 @@ def test_an_outline_is_followed_through_the_slices(page: Page, room_url: str, vo
     page.click("[data-action=carry]")
     expect(status).to_contain_text("Outline something first.")
     page.click("[data-tool=box]")
-    page.mouse.move(*at(page, 0.25, 0.25))
-    page.mouse.down()
-    page.mouse.move(*at(page, 0.75, 0.75), steps=3)
-    page.mouse.up()
+    drag(page, (0.25, 0.25), (0.75, 0.75))
     expect(status).to_contain_text("mean probability")
     page.keyboard.press("t")
     expect(status).to_contain_text("of 12 images: scroll to check")
@@ -115,10 +112,7 @@ def test_an_outline_is_followed_through_the_slices(page: Page, room_url: str, vo
     page.click("[data-action=clear]")
     assert pane(page).screenshot() != before
     page.click("[data-tool=box]")
-    page.mouse.move(*at(page, 0.25, 0.25))
-    page.mouse.down()
-    page.mouse.move(*at(page, 0.75, 0.75), steps=3)
-    page.mouse.up()
+    drag(page, (0.25, 0.25), (0.75, 0.75))
     expect(status).to_contain_text("mean probability")
     page.click("[data-action=carry]")
     expect(status).to_contain_text("of 12 images: scroll to check")

@@ -64,9 +64,11 @@ export class Drawing {
 
   /** Takes part in the pane's drawing. */
   draw(context, pane, place) {
-    const elsewhere = this.carried?.get(pane.ref);
-    if (elsewhere && this.ref !== pane.ref) drawMask(context, elsewhere, place);
-    if (this.ref !== pane.ref) return;
+    if (this.ref !== pane.ref) {
+      const carried = this.carried?.get(pane.ref);
+      if (carried) drawMask(context, carried, place);
+      return;
+    }
     if (this.mask) drawMask(context, this.mask, place);
     if (this.box) pane.outlineBox(context, place, { box: this.box, colour: "#ff9ec4" });
     for (const [x, y, inside] of this.points) {
