@@ -1,5 +1,6 @@
 """One configuration: defaults < overread.toml < OVERREAD_* in the environment < flags."""
 
+import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -208,9 +209,8 @@ def ensure_data_dir(config: Config) -> Path:
     folder = config.data
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        probe = folder / ".write-test"
-        probe.touch()
-        probe.unlink()
+        # Nameless: two sessions that open the folder at once must not remove each other's file.
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise ConfigError(
             f"the data folder {folder} cannot be written ({error.strerror}); "
