@@ -14,7 +14,7 @@ reference with the adapter off) are those of MMed-RAG, arXiv:2410.13085.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from trl import DPOConfig, ModelConfig
 
@@ -22,11 +22,11 @@ from overread.imaging.errors import ConfigError, InputError
 from overread.training import mixes
 from overread.training.arguments import OurArguments, Parsed, parse, run_script
 from overread.training.dpo_trainer import PairTrainer, make_trainer
-from overread.training.examples import Pair, read_lines
+from overread.training.examples import Pair, PairKind, read_lines
 from overread.training.finishing import finish
 from overread.training.guards import check_examples, resume_point
 from overread.training.models import check, earlier_lines, is_bundled, load
-from overread.training.pair_balance import balanced
+from overread.training.pair_balance import at_most, balanced
 from overread.training.pairs import check_splits
 from overread.training.planner_parts import PlannerParts, learning, let_learn
 from overread.training.progress import report_to_tensorboard, show_progress
@@ -46,6 +46,27 @@ class DpoArguments(OurArguments):
         default=True,
         metadata={"help": "Thin the pairs that prefer yes, or no, until both are as many."},
     )
+    at_most: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Most pairs of a kind, after balancing: 'look=40 call_tool=90'."},
+    )
+
+    def limits(self) -> dict[str, int]:
+        """Return how many pairs of which kinds are taken at most.
+
+        Raises:
+            ConfigError: A limit names no kind of pairs, or no number above 0.
+        """
+        limits = {}
+        for text in self.at_most:
+            kind, _, number = text.partition("=")
+            if kind not in get_args(PairKind) or not number.isdecimal() or not int(number):
+                raise ConfigError(
+                    f"at_most has '{text}'; give KIND=NUMBER, a kind being one of "
+                    f"{', '.join(get_args(PairKind))}"
+                )
+            limits[kind] = int(number)
+        return limits
 
 
 class PlannerPairTrainer(PlannerParts, PairTrainer):
@@ -68,12 +89,13 @@ def train(parsed: Parsed) -> Path:
     path = Path(ours.pairs).expanduser()
     pairs = read_pairs(path)
     all_pairs = [pair for pair in pairs if pair.split == "train"]
-    train_pairs = balanced(all_pairs) if ours.balance else all_pairs
-    if all_pairs and not train_pairs:
+    even_pairs = balanced(all_pairs) if ours.balance else all_pairs
+    if all_pairs and not even_pairs:
         raise InputError(
             f"all {len(all_pairs)} pairs of {path} prefer the same of yes and no, so none is left when "
             "they are balanced; add others, or set balance: false"
         )
+    train_pairs = at_most(even_pairs, ours.limits())
     held = [pair for pair in pairs if pair.split == "validation"]
     known = (*mixes.manifest_lines(pairs), *earlier_lines(ours, model_config))
     folder = RunFolder(out, "dpo", known)
@@ -88,8 +110,11 @@ def train(parsed: Parsed) -> Path:
     except (ValueError, TypeError) as error:
         raise ConfigError(f"TRL refuses this: {' '.join(str(error).split())}") from error
     if config.process_index == 0:
-        thinned = len(all_pairs) - len(train_pairs)
-        left_out_of = {"too long": left_out, "yes or no too often": thinned}
+        left_out_of = {
+            "too long": left_out,
+            "yes or no too often": len(all_pairs) - len(even_pairs),
+            "above 'at_most'": len(even_pairs) - len(train_pairs),
+        }
         told = {**summary(path, train_pairs, held), "left_out": left_out_of}
         folder.begin(parsed, told, config.seed)
     if isinstance(trainer, PlannerPairTrainer):
@@ -135,6 +160,7 @@ def _check(ours: DpoArguments, config: DPOConfig, bundled: bool) -> None:
         raise ConfigError("DPO learns from 'pairs'; remove 'mix', which 'train pairs' reads")
     if ours.longest is not None:
         raise ConfigError("use max_length: longer pairs are left out whole")
+    ours.limits()
     if config.load_best_model_at_end:
         raise ConfigError("load_best_model_at_end is not supported: choose among the checkpoints")
     if bundled and not config.precompute_ref_log_probs:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from overread.evals.metrics.closed import closed_option
 from overread.training.examples import Pair
@@ -31,6 +31,18 @@ def balanced(pairs: Iterable[Pair]) -> list[Pair]:
         fewer = min(len(side) for side in sides)
         kept |= {name for side in sides for name in side[:fewer]}
     return _as_many_either_way([pair for pair, said in rows if not said or pair.id in kept])
+
+
+def at_most(pairs: Iterable[Pair], limits: Mapping[str, int]) -> list[Pair]:
+    """Return no more pairs of a kind than its limit, in their order.
+
+    Which of them stay is decided by a hash of their ids. A kind without a limit stays whole.
+    """
+    pairs = list(pairs)
+    gone: set[str] = set()
+    for kind, limit in limits.items():
+        gone |= set(sorted((pair.id for pair in pairs if pair.kind == kind), key=_order)[limit:])
+    return [pair for pair in pairs if pair.id not in gone]
 
 
 def _as_many_either_way(pairs: list[Pair]) -> list[Pair]:

@@ -217,9 +217,9 @@ def test_the_configurations_are_read_by_trls_own_classes(name: str, tmp_path: Pa
     ours, config, model = parse(
         ["--config", str(path)], DpoArguments, DPOConfig, ModelConfig
     ).arguments
-    assert config.beta == 0.1 and config.loss_type == ["sigmoid"]
+    assert config.beta == 0.1 and config.loss_type[0] == "sigmoid"
     assert ours.pairs == "runs/pairs/pairs.jsonl"
-    assert config.precompute_ref_log_probs == (name == "dpo-bundled.yaml")
+    assert config.precompute_ref_log_probs == (name == "dpo-bundled.yaml") == bool(ours.limits())
     assert model.load_in_4bit == (name == "dpo-qlora-gpu.yaml")
 
 
@@ -231,6 +231,8 @@ def test_the_configurations_are_read_by_trls_own_classes(name: str, tmp_path: Pa
         ("longest: 10", "use max_length"),
         ("load_best_model_at_end: true\neval_strategy: steps\nsave_steps: 500", "not supported"),
         ("precompute_ref_log_probs: false", "set precompute_ref_log_probs: true"),
+        ("at_most: [looks=3]", "at_most has 'looks=3'; give KIND=NUMBER, a kind being one of look"),
+        ("at_most: [look=0]", "at_most has 'look=0'"),
         ("pairs: nowhere.jsonl", "there are no pairs at 'nowhere.jsonl'"),
     ],
 )
@@ -281,6 +283,9 @@ def test_a_model_in_a_folder_is_trained_from_the_command_line(
         dpo(flags.split())
     dpo([*flags.split(), "--resume", "--max_steps", "3"])
     assert (out / "checkpoint-3").is_dir()
+    fewer = [*flags.replace(str(out), str(tmp_path / "fewer")).split(), "--at_most", "look=1"]
+    dpo(fewer)
+    assert "d/look 1, d/use_context 1" in (tmp_path / "fewer" / "README.md").read_text()
 
 
 def test_what_does_not_learn_stays_so_when_the_reference_goes(processor: Any) -> None:

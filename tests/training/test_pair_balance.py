@@ -1,6 +1,6 @@
 from collections import Counter
 
-from overread.training.pair_balance import balanced, yes_or_no
+from overread.training.pair_balance import at_most, balanced, yes_or_no
 from tests.training.test_dpo import pair
 
 
@@ -32,3 +32,15 @@ def test_as_many_pairs_use_reports_as_resist_them() -> None:
 def test_a_kind_without_its_counterpart_stays() -> None:
     pairs = [pair(n, "resist_context", chosen="left") for n in range(4)]
     assert balanced(pairs) == pairs
+
+
+def test_no_more_of_a_kind_than_its_limit() -> None:
+    pairs = [
+        *(pair(n, "look") for n in range(5)),
+        *(pair(n, "use_context") for n in range(5, 8)),
+    ]
+    kept = at_most(pairs, {"look": 2, "call_tool": 1})
+    assert Counter(one.kind for one in kept) == {"look": 2, "use_context": 3}
+    assert kept == [one for one in pairs if one in kept]
+    assert at_most(reversed(pairs), {"look": 2}) == list(reversed(kept))
+    assert at_most(pairs, {"look": 9}) == pairs
