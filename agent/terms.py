@@ -132,7 +132,9 @@ _VIEWS: dict[str, str] = {
     "axial": r"axial|transverse (?:slice|section|plane|image)s?",
     "coronal": r"coronal",
     "sagittal": r"sagittal",
-    "frontal": r"frontal|pa view|ap view|(?:postero-?anterior|antero-?posterior)",
+    # "frontal lobe" is a place in the brain, not a view.
+    "frontal": r"frontal(?! (?:lobes?|horns?|bones?|sinus(?:es)?|cortex|gyr(?:us|i)))|pa view|ap view|"
+    r"(?:postero-?anterior|antero-?posterior)",
     "lateral": r"lateral (?:view|projection|radiograph|chest)",
 }
 

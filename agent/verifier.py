@@ -178,7 +178,8 @@ def _check_mentions(
 
 def _check_structure(mention: Mention, own: Sequence[Evidence]) -> str | None:
     if not polarity.named(mention.term, own):
-        return _absent(mention, own)
+        places = sorted(_places(own))
+        return _absent(mention, own) + (f"; it says {' and '.join(places)}" if places else "")
     stances = [polarity.stance(entry, mention.term, of_others=False) for entry in own]
     found = [stance.found for stance in stances if stance is not None]
     if found and not any(found) and not mention.negated:
@@ -243,7 +244,7 @@ def _check_place(sentence: str, own: Sequence[Evidence]) -> str | None:
     if any(m.negated for m in language.mentions(sentence) if m.term.kind == "finding"):
         return None
     spoken = language.spoken(sentence)
-    given = {str(entry.values["place"]) for entry in own if entry.values.get("place")}
+    given = _places(own)
     sure = {found.lower() for found in _PLACE.findall(spoken)}
     maybe = {found.lower() for found in _MAYBE_PLACE.findall(spoken)}
     wrong = sure - given
@@ -254,6 +255,10 @@ def _check_place(sentence: str, own: Sequence[Evidence]) -> str | None:
     where = ", ".join(entry.id for entry in own) or "the cited evidence"
     told = f"; it says {' and '.join(sorted(given))}" if given else ""
     return f"{where} does not say {min(wrong)}{told}"
+
+
+def _places(own: Sequence[Evidence]) -> set[str]:
+    return {str(entry.values["place"]) for entry in own if entry.values.get("place")}
 
 
 def _check_lead(sentence: str, own: Sequence[Evidence], question: str) -> str | None:

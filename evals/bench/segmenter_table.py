@@ -12,12 +12,11 @@ import argparse
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 import torch
 from rich.console import Console
 from rich.progress import Progress
@@ -25,13 +24,11 @@ from scipy.stats import spearmanr
 
 from overread.evals.bench.classical import ByPrompts, classical
 from overread.evals.bench.click_prompts import clicks_on
+from overread.evals.bench.segmenter_cases import Case, phantom_cases, real_cases
 from overread.evals.metrics.segmentation import dice
 from overread.evals.statistics.bootstrap import mean_interval
 from overread.imaging.files import ORDINARY, write_whole
-from overread.imaging.phantom_image import phantom_image
-from overread.imaging.phantoms import sample
-from overread.imaging.study import Image, ImageRef, Mask
-from overread.tools.geometry import largest_region
+from overread.imaging.study import Image, Mask
 from overread.tools.quality import quality_by_jitter, quality_of
 from overread.tools.sam_segmenter import around
 from overread.tools.segmenter import Box, Point, Segmentation, Segmenter
@@ -41,30 +38,10 @@ STEPS = (1, 3, 5)
 BOX = 0
 """Stands for a box in the place of a number of clicks."""
 AGAIN = ", with its last mask"
-_INSTANCES = 1
-_SMALLEST = 30
-"""Pixels of the smallest object that is clicked."""
 
 Method = Callable[
     [Image, Sequence[Point], Box | None, Mask | None], tuple[Mask, Segmentation | None]
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """An object to be outlined.
-
-    Attributes:
-        group: "phantoms, chest-xray" or "real, dsb2018_nuclei".
-        cluster: Of the bootstrap: the patient, or the picture where none is known.
-        name: Unique among the objects.
-    """
-
-    group: str
-    cluster: str
-    name: str
-    image: Image
-    truth: Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,40 +58,6 @@ class Row:
     expected: float | None = None
     by_jitter: float | None = None
     confidence: float | None = None
-
-
-def phantom_cases(number: int, seed: int = 0) -> Iterator[Case]:
-    """Yield the objects of phantoms of the test split."""
-    for phantom in sample("test", number, seed):
-        image = phantom_image(phantom)
-        for name, mask in phantom.masks.items():
-            truth = largest_region(mask)
-            if truth.sum() >= _SMALLEST:
-                group, unique = f"phantoms, {phantom.domain}", f"{phantom.study_id}, {name}"
-                yield Case(group, phantom.patient_id, unique, image, truth)
-
-
-def real_cases(folder: Path, seed: int = 0) -> Iterator[Case]:
-    """Yield the objects of a folder's pictures that have masks; volumes are left to their slices."""
-    rng = np.random.default_rng(seed)
-    for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines():
-        entry = json.loads(line)
-        if not entry["masks"] or not entry["image"].endswith(".png"):
-            continue
-        with PIL.Image.open(folder / entry["image"]) as picture:
-            pixels = np.asarray(picture.convert("RGB"))
-        labels = np.asarray(PIL.Image.open(folder / entry["masks"][0])).astype(np.int64)
-        image = Image(ImageRef(Path(entry["image"]).stem, "s0", "i0"), pixels, entry["modality"])
-        chosen = [largest_region(labels > 0)]
-        if str(entry.get("mask_type", "")).startswith("instances"):
-            numbers, sizes = np.unique(labels[labels > 0], return_counts=True)
-            large = numbers[sizes >= _SMALLEST]
-            picked = rng.choice(large, min(_INSTANCES, len(large)), replace=False)
-            chosen = [labels == one for one in picked]
-        for number, truth in enumerate(chosen):
-            cluster = entry["patient_id"] or entry["image"]
-            unique = f"{entry['image']}, object {number}"
-            yield Case(f"real, {entry['source']}", cluster, unique, image, truth)
 
 
 def methods(models: Sequence[str]) -> dict[str, Method]:

@@ -317,6 +317,7 @@ def placed(number: int, target: str, place: str | None) -> Evidence:
         ("nodule", None, "Posterior: the lung nodule is seen [E2].", None),
         ("cyst", "left kidney", "Liver: the cyst is seen [E2].", "does not say liver"),
         ("cyst", "left kidney", "The cyst is in the left kidney, not the liver [E2].", None),
+        ("cyst", "left kidney", "Liver [E2].", "E2 says nothing of liver; it says left kidney"),
     ],
 )  # fmt: skip
 def test_places_are_those_that_a_tool_gave(
@@ -324,6 +325,21 @@ def test_places_are_those_that_a_tool_gave(
 ) -> None:
     problems = verify(answer, [INTAKE, placed(2, target, place)])
     assert [bool(reason and reason in p.reason) for p in problems] == ([True] if reason else [])
+
+
+BRAIN = evidence(
+    1, "intake", phrases.intake(1, "MR", "brain", (256, 256), (0.9, 0.9)),
+    {"modality": "MR", "body_part": "brain", "view": None, "rows": 256, "columns": 256},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("said", ["frontal lobe", "Frontal lobe", "It is in the frontal lobe"])
+def test_a_lobe_is_a_place_and_no_view(said: str) -> None:
+    assert not verify(f"{said} [E2].", [BRAIN, placed(2, "lesion", "frontal lobe")])
+    wrong = verify(f"{said} [E2].", [BRAIN, placed(2, "lesion", "parietal lobe")])
+    assert "does not say frontal lobe; it says parietal lobe" in wrong[0].reason
+    view = verify("This is a frontal image [E1].", [BRAIN])
+    assert "does not say that the image is frontal" in view[0].reason
 
 
 def test_what_is_absent_may_be_absent_from_a_zone() -> None:

@@ -10,14 +10,8 @@ from rich.progress import Progress
 
 from overread.evals.bench.classical import classical
 from overread.evals.bench.click_prompts import ORDER, clicks_on
-from overread.evals.bench.segmenter_table import (
-    BOX,
-    STEPS,
-    measure,
-    phantom_cases,
-    real_cases,
-    summary,
-)
+from overread.evals.bench.segmenter_cases import phantom_cases, real_cases
+from overread.evals.bench.segmenter_table import BOX, STEPS, measure, summary
 from overread.evals.metrics.segmentation import dice
 from overread.imaging.phantoms import split_of
 from overread.imaging.study import Image, ImageRef
