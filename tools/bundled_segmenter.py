@@ -1,5 +1,6 @@
 """The segmenter that comes with Overread. Trained on phantoms: not fit for clinical use."""
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -8,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from overread.imaging.errors import ConfigError, InputError
 from overread.imaging.render import to_view
 from overread.imaging.study import Image, Mask
+from overread.tools.click_net import ClickHead
 from overread.tools.feature_cache import FeatureCache
 from overread.tools.prompts import Letterbox, prompt_planes, view_plane
 from overread.tools.segmenter import INSIDE, Box, Point, Segmentation
@@ -21,6 +24,8 @@ from overread.tools.segmenter_net import SegmenterNet
 from overread.tools.targets import resolve
 
 WEIGHTS = Path(__file__).with_name("weights") / "segmenter.safetensors"
+CLICKS = WEIGHTS.with_name("clicks.safetensors")
+"""Of the head that follows prompts without a name; it reads the features of `WEIGHTS` alone."""
 _PRESENCE = "probability that it is there, calibrated on phantoms"
 
 
@@ -29,11 +34,15 @@ class BundledSegmenter:
 
     any_words = False
 
-    def __init__(self, weights: Path = WEIGHTS) -> None:
+    def __init__(self, weights: Path = WEIGHTS, clicks: Path | None = CLICKS) -> None:
         """Load weights.
 
+        Args:
+            weights: Of the network that knows names.
+            clicks: Of the head for prompts without a name; None lets the network answer those, too.
+
         Raises:
-            ConfigError: The file is missing or is not one of ours.
+            ConfigError: A file is missing or is not one of ours, or they do not belong together.
         """
         state, metadata = _load(weights)
         try:
@@ -47,6 +56,10 @@ class BundledSegmenter:
                 f"{weights} is not a weights file of this segmenter: {error}"
             ) from error
         self._net.eval()
+        self._clicks = None
+        if clicks is not None:
+            self._clicks, version = _click_head(clicks, weights)
+            self.version += f", clicks {version}"
         self._maps: FeatureCache[list[Tensor]] = FeatureCache()
 
     def segment(
@@ -75,6 +88,12 @@ class BundledSegmenter:
         ids = [len(self.targets) if name is None else self.targets.index(name) for name in names]
         with torch.inference_mode():
             maps = self._features(image, letterbox)
+            # A lone box was measured, too: there the network is as good on phantoms, better on real
+            # pictures (docs/segmenter.md).
+            pointed = bool(points) or scribble is not None or previous is not None
+            if target is None and pointed and self._clicks is not None:
+                made = self._clicks(maps, torch.zeros(1, dtype=torch.int64), planes[None])
+                return _pointed_at(letterbox.unfit(made[0].sigmoid()))
             logits, presence = self._net.head(
                 maps,
                 torch.zeros(len(ids), dtype=torch.int64),
@@ -86,8 +105,7 @@ class BundledSegmenter:
         full = letterbox.unfit(probability)
         mask = full >= 0.5
         if target is None:
-            sure = float(full[mask].mean()) if mask.any() else 0.0
-            return Segmentation(mask, full, bool(mask.any()), sure, INSIDE)
+            return _pointed_at(full)
         present = max(
             self._calibrated(name, float(logit))
             for name, logit in zip(names, presence, strict=True)
@@ -110,6 +128,30 @@ class BundledSegmenter:
     def _calibrated(self, target: str, logit: float) -> float:
         scale, offset, _ = self._calibration[target]
         return 1.0 / (1.0 + math.exp(-min(max(scale * logit + offset, -30.0), 30.0)))
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _pointed_at(probability: NDArray[np.float32]) -> Segmentation:
+    mask = probability >= 0.5
+    sure = float(probability[mask].mean()) if mask.any() else 0.0
+    return Segmentation(mask, probability, bool(mask.any()), sure, INSIDE)
+
+
+def _click_head(path: Path, weights: Path) -> tuple[ClickHead, str]:
+    state, metadata = _load(path)
+    head = ClickHead()
+    try:
+        head.load_state_dict({name: value.float() for name, value in state.items()})
+        version = metadata["version"]
+    except (KeyError, RuntimeError) as error:
+        raise ConfigError(f"{path} is not a weights file of the click head: {error}") from error
+    if metadata.get("backbone") != digest_of(weights):
+        raise ConfigError(f"{path} was trained on other features than those of {weights}")
+    return head.eval(), version
 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

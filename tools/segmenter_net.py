@@ -8,9 +8,9 @@ from torch.nn import functional as F
 
 SIDE = 192
 PROMPT_CHANNELS = ("inside", "outside", "box", "scribble", "previous")
-_LEVELS = (12, 24, 48, 96, 160, 192)
+LEVELS = (12, 24, 48, 96, 160, 192)
 _HEAD = (16, 32, 48)
-_WORDS = 32
+WORDS = 32
 
 
 class Block(nn.Sequential):
@@ -25,8 +25,8 @@ class Block(nn.Sequential):
         )
 
 
-def _plain(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """A block without normalisation: the head runs per target, and normalising dominates its cost."""
+def plain_block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """Return a block without normalisation: heads run per target, where it would dominate the cost."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.ReLU(inplace=True))
 
 
@@ -42,13 +42,13 @@ class Backbone(nn.Module):
     def __init__(self) -> None:
         """Build the encoder and the decoder down to half resolution."""
         super().__init__()
-        self.widths = _LEVELS[:4]
-        self.stem = Block(3, _LEVELS[0])
+        self.widths = LEVELS[:4]
+        self.stem = Block(3, LEVELS[0])
         self.down = nn.ModuleList(
-            nn.Sequential(Block(a, b, stride=2), Block(b, b)) for a, b in pairwise(_LEVELS)
+            nn.Sequential(Block(a, b, stride=2), Block(b, b)) for a, b in pairwise(LEVELS)
         )
-        self.narrow = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(_LEVELS[1:]))
-        self.up = nn.ModuleList(Block(2 * a, a) for a in _LEVELS[1:-1])
+        self.narrow = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(LEVELS[1:]))
+        self.up = nn.ModuleList(Block(2 * a, a) for a in LEVELS[1:-1])
 
     def forward(self, view: Tensor) -> list[Tensor]:
         """Return feature maps at full, 1/2, 1/4 and 1/8 resolution.
@@ -60,7 +60,7 @@ class Backbone(nn.Module):
         for stage in self.down:
             maps.append(stage(maps[-1]))
         x = maps[-1]
-        for level in reversed(range(1, len(_LEVELS) - 1)):
+        for level in reversed(range(1, len(LEVELS) - 1)):
             x = F.interpolate(self.narrow[level - 1](x), scale_factor=2.0)
             x = self.up[level - 1](torch.cat([maps[level], x], dim=1))
             maps[level] = x
@@ -76,7 +76,7 @@ class Film(nn.Module):
     def __init__(self, channels: int) -> None:
         """Start as the identity."""
         super().__init__()
-        self.to_scale_shift = nn.Linear(_WORDS, 2 * channels)
+        self.to_scale_shift = nn.Linear(WORDS, 2 * channels)
         nn.init.normal_(self.to_scale_shift.weight, std=0.1)
         nn.init.zeros_(self.to_scale_shift.bias)
 
@@ -94,22 +94,20 @@ class Head(nn.Module):
         super().__init__()
         a, b, c = _HEAD
         self.read = nn.ModuleList(
-            nn.Conv2d(wide, own, 1) for wide, own in zip(_LEVELS[1:4], _HEAD, strict=True)
+            nn.Conv2d(wide, own, 1) for wide, own in zip(LEVELS[1:4], _HEAD, strict=True)
         )
         self.film = nn.ModuleList(Film(width) for width in _HEAD)
         self.prompt = nn.Conv2d(len(PROMPT_CHANNELS), a, 3, padding=1)
-        self.enter = _plain(a, a)
-        self.down1, self.down2 = _plain(a, b, 2), _plain(b, c, 2)
-        self.mix1, self.mix2 = _plain(b, b), _plain(c, c)
+        self.enter = plain_block(a, a)
+        self.down1, self.down2 = plain_block(a, b, 2), plain_block(b, c, 2)
+        self.mix1, self.mix2 = plain_block(b, b), plain_block(c, c)
         self.rise2, self.rise1 = nn.Conv2d(c, b, 1), nn.Conv2d(b, a, 1)
-        self.leave2, self.leave1 = _plain(b, b), _plain(a, a)
-        self.fine = nn.Conv2d(_LEVELS[0], 8, 1)
+        self.leave2, self.leave1 = plain_block(b, b), plain_block(a, a)
+        self.fine = nn.Conv2d(LEVELS[0], 8, 1)
         self.coarse = nn.Conv2d(a, 8, 1)
-        self.last = _plain(8, 8)
+        self.last = plain_block(8, 8)
         self.mask = nn.Conv2d(8, 1, 1)
-        self.presence = nn.Sequential(
-            nn.Linear(2 * c + 2 + _WORDS, 64), nn.SiLU(), nn.Linear(64, 1)
-        )
+        self.presence = nn.Sequential(nn.Linear(2 * c + 2 + WORDS, 64), nn.SiLU(), nn.Linear(64, 1))
 
     def forward(
         self, maps: list[Tensor], owner: Tensor, word: Tensor, prompts: Tensor
@@ -154,7 +152,7 @@ class SegmenterNet(nn.Module):
         """Make a network for so many named targets and the nameless one, which is the last."""
         super().__init__()
         self.backbone = Backbone()
-        self.words = nn.Embedding(targets + 1, _WORDS)
+        self.words = nn.Embedding(targets + 1, WORDS)
         self.head = Head()
 
     def forward(

@@ -8,23 +8,22 @@ The same command resumes after a kill; the second one goes on from earlier weigh
 
 import argparse
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import Progress
 from safetensors.torch import load_file, save
 from torch import nn
 
-from overread.imaging.files import ORDINARY, open_whole, write_whole
+from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.phantoms.truth import Split
 from overread.imaging.vocabulary import TARGETS
 from overread.tools.bundled_segmenter import WEIGHTS
 from overread.tools.segmenter_net import SIDE, SegmenterNet
 from overread.training import manifest
+from overread.training.averaged_run import AveragedRun
 from overread.training.segmenter_calibration import calibrate
 from overread.training.segmenter_card import write_card
 from overread.training.segmenter_data import Batch, Pool, load_pool, make_batch
@@ -65,8 +64,8 @@ class Options:
     threads: int = field(default=1, metadata={"help": "of the processor, for the network"})
 
 
-class Trainer:
-    """Network, its running average, optimiser and schedule, with checkpoints."""
+class Trainer(AveragedRun):
+    """The network and its teacher."""
 
     def __init__(self, options: Options) -> None:
         """Start fresh, or from the run's checkpoint."""
@@ -77,16 +76,8 @@ class Trainer:
             self.net.load_state_dict({k: v.float() for k, v in load_file(options.start).items()})
         # Teaches the backbone all targets of a picture at once; not part of the product.
         self.teacher = nn.Conv2d(self.net.backbone.widths[1], len(TARGETS), 1)
-        everything = [*self.net.parameters(), *self.teacher.parameters()]
-        self.average = {name: value.clone() for name, value in self.net.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(everything, lr=options.rate, weight_decay=0.01)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, options.rate, total_steps=options.steps + 1, pct_start=0.08
-        )
-        self.step = 0
-        self._checkpoint = options.run / "checkpoint.pt"
-        if self._checkpoint.exists():
-            self._resume()
+        modules = {"net": self.net, "teacher": self.teacher}
+        super().__init__(options.run, modules, options.steps, options.rate)
 
     def train_on(self, batch: Batch) -> dict[str, float]:
         """Take one step and return the losses."""
@@ -97,43 +88,12 @@ class Trainer:
             logits, presence = self.net.head(maps, batch.owner, words, batch.prompts)
             dense = self.teacher(maps[1]).float()
         inside = self.options.inside
-        parts = {
-            **query_losses(logits, presence, batch, inside),
-            "dense": dense_loss(dense, batch, inside),
-        }
-        total = torch.stack(list(parts.values())).sum()
-        self.optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        self.optimiser.step()
-        self.schedule.step()
-        self.step += 1
-        keep = min(0.995, self.step / (self.step + 10))
-        with torch.no_grad():
-            for name, value in self.net.state_dict().items():
-                self.average[name].lerp_(value, 1 - keep)
-        return {name: value.item() for name, value in parts.items()}
-
-    def save(self) -> None:
-        """Write the checkpoint whole."""
-        state = {
-            "step": self.step,
-            "net": self.net.state_dict(),
-            "teacher": self.teacher.state_dict(),
-            "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
-        with open_whole(self._checkpoint, mode=ORDINARY) as file:
-            torch.save(state, file)
-
-    def _resume(self) -> None:
-        state = torch.load(self._checkpoint, weights_only=True)
-        self.step, self.average = state["step"], state["average"]
-        self.net.load_state_dict(state["net"])
-        self.teacher.load_state_dict(state["teacher"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
+        return self.learn(
+            {
+                **query_losses(logits, presence, batch, inside),
+                "dense": dense_loss(dense, batch, inside),
+            }
+        )
 
 
 def batch_at(options: Options, pool: Pool, chances: NDArray[np.float64], step: int) -> Batch:
@@ -145,26 +105,9 @@ def batch_at(options: Options, pool: Pool, chances: NDArray[np.float64], step: i
 
 
 def train(trainer: Trainer, pool: Pool) -> None:
-    """Train to the last step; the next batch is drawn while the present one is learnt."""
+    """Train to the last step."""
     options, chances = trainer.options, pool.chances()
-
-    def draw(step: int) -> Batch:
-        return batch_at(options, pool, chances, step)
-
-    log = options.run / "log.jsonl"
-    with ThreadPoolExecutor(1) as drawer, Progress() as progress, log.open("a") as file:
-        bar = progress.add_task("train", total=options.steps, completed=trainer.step)
-        coming = drawer.submit(draw, trainer.step)
-        while trainer.step < options.steps:
-            batch = coming.result()
-            coming = drawer.submit(draw, trainer.step + 1)
-            told = trainer.train_on(batch)
-            progress.advance(bar)
-            file.write(json.dumps({"step": trainer.step, **told}) + "\n")
-            if trainer.step % 50 == 0:
-                file.flush()
-                trainer.save()
-    trainer.save()
+    trainer.go(lambda step: batch_at(options, pool, chances, step), trainer.train_on)
 
 
 def export(trainer: Trainer, calibration: dict[str, tuple[float, float, float]]) -> None:

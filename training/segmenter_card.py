@@ -48,7 +48,7 @@ def write_card(weights: Path, test: Pool, real: Path | None) -> None:
         test: Phantoms of the test split.
         real: Folder with manifest.jsonl and masks of nuclei; None to leave real images out.
     """
-    segmenter = BundledSegmenter(weights)
+    segmenter = BundledSegmenter(weights, clicks=None)  # a head for other weights would not fit
     held_out = np.isin(test.scanners, list(HELD_OUT.values()))
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     text = _TEXT.format(

@@ -23,8 +23,8 @@ from overread.training.segmenter_prompts import draw_prompts
 NAMELESS = len(TARGETS)
 _NUCLEI = TARGETS.index("nuclei")
 _FINDING_WEIGHT = 3.0
-# Part of the histology phantoms that is shown as fluorescence microscopy would.
-_FLUORESCENT = 0.4
+FLUORESCENT = 0.4
+"""Part of the histology phantoms that is shown as fluorescence microscopy would."""
 # Names that a domain does not label but whose absence from the truth says nothing.
 _UNSURE: dict[str, frozenset[str]] = {
     "chest-xray": frozenset({"body", "mass", "lesion"}),
@@ -156,7 +156,7 @@ def make_batch(
     for position, index in enumerate(chosen):
         domain = str(pool.domains[index])
         view, masks = moved(pool.views[index], pool.masks(int(index)), domain, side, rng)
-        if domain == "histology" and rng.random() < _FLUORESCENT:
+        if domain == "histology" and rng.random() < FLUORESCENT:
             view = fluorescent(view, masks.get(_NUCLEI), rng)
         views.append(recoloured(view, domain, rng))
         for name, mask in masks.items():

@@ -21,8 +21,8 @@ def query_losses(
     """
     asked = F.binary_cross_entropy_with_logits(presence, batch.present, reduction="none")
     return {
-        "pixel": _pixels(logits, batch.truth, inside).mean(),
-        "dice": _mean(_missed(logits, batch.truth), batch.present),
+        "pixel": pixel_loss(logits, batch.truth, inside).mean(),
+        "dice": _mean(overlap_loss(logits, batch.truth), batch.present),
         "presence": 0.5 * _mean(asked, batch.named),
     }
 
@@ -38,17 +38,17 @@ def dense_loss(logits: Tensor, batch: Batch, inside: float) -> Tensor:
     flat, truth = logits.flatten(0, 1), batch.dense.flatten(0, 1)
     known = batch.known.flatten()
     there = known * (truth.amax((1, 2)) > 0.5)
-    return _mean(_pixels(flat, truth, inside), known) + _mean(_missed(flat, truth), there)
+    return _mean(pixel_loss(flat, truth, inside), known) + _mean(overlap_loss(flat, truth), there)
 
 
-def _pixels(logits: Tensor, truth: Tensor, inside: float) -> Tensor:
+def pixel_loss(logits: Tensor, truth: Tensor, inside: float) -> Tensor:
     """Return the cross-entropy of each map, (n,), with some extra weight inside the target."""
     each = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     within = (each * truth).sum((1, 2)) / truth.sum((1, 2)).clamp_min(1)
     return each.mean((1, 2)) + inside * within
 
 
-def _missed(logits: Tensor, truth: Tensor) -> Tensor:
+def overlap_loss(logits: Tensor, truth: Tensor) -> Tensor:
     """Return one minus the soft Dice of each map, (n,).
 
     Source: Milletari et al., V-Net, 3DV 2016, arXiv:1606.04797.

@@ -24,27 +24,27 @@ def draw_prompts(mask: Mask, rng: np.random.Generator) -> NDArray[np.float32]:
     planes = np.zeros((len(PROMPT_CHANNELS), half, half), np.float32)
     kind = rng.choice(5, p=(0.4, 0.15, 0.2, 0.1, 0.15))
     if kind == 0:
-        _click(planes[0], mask, rng, deep=True)
+        click(planes[0], mask, rng, deep=True)
     elif kind == 1:
         for _ in range(int(rng.integers(1, 4))):
-            _click(planes[0], mask, rng, deep=False)
-        _click(planes[1], _around(mask), rng, deep=False)
+            click(planes[0], mask, rng, deep=False)
+        click(planes[1], _around(mask), rng, deep=False)
     elif kind == 2:
-        _box(planes[2], mask, rng)
+        box(planes[2], mask, rng)
     elif kind == 3:
-        _scribble(planes[3], mask, rng)
+        scribble(planes[3], mask, rng)
     else:
-        wrong = _spoiled(mask, rng)
+        wrong = spoiled(mask, rng)
         planes[4] = wrong.reshape(half, 2, half, 2).mean((1, 3))
         missing, excess = mask & ~wrong, wrong & ~mask
         if missing.sum() >= excess.sum():
-            _click(planes[0], missing if missing.any() else mask, rng, deep=True)
+            click(planes[0], missing if missing.any() else mask, rng, deep=True)
         else:
-            _click(planes[1], excess, rng, deep=True)
+            click(planes[1], excess, rng, deep=True)
     return planes
 
 
-def _click(plane: NDArray[np.float32], where: Mask, rng: np.random.Generator, deep: bool) -> None:
+def click(plane: NDArray[np.float32], where: Mask, rng: np.random.Generator, deep: bool) -> None:
     """Put a soft dot inside a region, away from its border if `deep`."""
     if not where.any():
         return
@@ -65,7 +65,8 @@ def _around(mask: Mask) -> Mask:
     )
 
 
-def _box(plane: NDArray[np.float32], mask: Mask, rng: np.random.Generator) -> None:
+def box(plane: NDArray[np.float32], mask: Mask, rng: np.random.Generator) -> None:
+    """Fill a box around the mask, a little too large."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     slack = np.abs(rng.normal(0, 0.05, 4)) * max(rows.size, columns.size)
     top, bottom = max(rows[0] - slack[0], 0), rows[-1] + slack[1]
@@ -73,7 +74,7 @@ def _box(plane: NDArray[np.float32], mask: Mask, rng: np.random.Generator) -> No
     plane[round(top / 2) : round(bottom / 2) + 1, round(left / 2) : round(right / 2) + 1] = 1.0
 
 
-def _scribble(plane: NDArray[np.float32], mask: Mask, rng: np.random.Generator) -> None:
+def scribble(plane: NDArray[np.float32], mask: Mask, rng: np.random.Generator) -> None:
     """Draw a line between two inner points, clipped to the mask."""
     inside = np.flatnonzero(mask)
     ends = [divmod(int(p), mask.shape[1]) for p in rng.choice(inside, 2)]
@@ -85,7 +86,7 @@ def _scribble(plane: NDArray[np.float32], mask: Mask, rng: np.random.Generator) 
     plane[np.minimum(rows[kept] // 2, last), np.minimum(columns[kept] // 2, last)] = 1.0
 
 
-def _spoiled(mask: Mask, rng: np.random.Generator) -> Mask:
+def spoiled(mask: Mask, rng: np.random.Generator) -> Mask:
     """Return the mask with a part cut off or added, as a first attempt might be."""
     noise = ndimage.gaussian_filter(rng.normal(0, 1, mask.shape), mask.shape[0] / 20)
     depth = ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)

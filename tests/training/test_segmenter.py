@@ -159,7 +159,7 @@ def test_training_changes_every_part_resumes_and_exports(pool: Pool, options: Op
     cut = cutoffs(whole.net, pool)
     assert set(cut) == set(TARGETS) and all(0.3 <= value <= 0.9 for value in cut.values())
     export(whole, calibrate(whole.net, pool))
-    assert BundledSegmenter(options.out).targets == TARGETS
+    assert BundledSegmenter(options.out, clicks=None).targets == TARGETS
     known = read_manifest(options.out.parent / MANIFEST)
     assert {line.split for line in known.patients} == {"train", "validation"}
     further = Trainer(replace(halves, run=options.run.parent / "third", start=options.out))
