@@ -10,12 +10,9 @@ from skimage.segmentation import felzenszwalb
 from torch import Tensor
 
 from overread.imaging.study import Mask
-from overread.imaging.vocabulary import TARGETS
 from overread.training.click_sessions import Session
-from overread.training.segmenter_augment import fluorescent, moved, recoloured
-from overread.training.segmenter_data import FLUORESCENT, Pool
+from overread.training.segmenter_data import Pool, augmented
 
-_NUCLEI = TARGETS.index("nuclei")
 _MERE_REGION = 0.25
 """Share of objects that are regions of one tone and no structure, so that unknown things are learnt, too."""
 _SMALLEST = 12
@@ -61,11 +58,7 @@ def make_clicks(
     """
     views, owner, sessions = [], [], []
     for position, index in enumerate(chosen):
-        domain = str(pool.domains[index])
-        view, masks = moved(pool.views[index], pool.masks(int(index)), domain, side, rng)
-        if domain == "histology" and rng.random() < FLUORESCENT:
-            view = fluorescent(view, masks.get(_NUCLEI), rng)
-        view = recoloured(view, domain, rng)
+        view, masks = augmented(pool, int(index), side, rng)
         for mask in _objects(view, masks, objects, rng):
             owner.append(position)
             sessions.append(Session(mask, rng))

@@ -9,7 +9,7 @@ from scipy import ndimage
 from overread.imaging.study import Mask
 from overread.tools.geometry import largest_region
 from overread.tools.segmenter_net import PROMPT_CHANNELS
-from overread.training.segmenter_prompts import box, click, scribble, spoiled
+from overread.training.segmenter_prompts import box, click, halved, scribble, spoiled
 
 _INSIDE, _OUTSIDE, _BOX, _SCRIBBLE, _PREVIOUS = range(len(PROMPT_CHANNELS))
 _FIRST = {_INSIDE: 0.6, _BOX: 0.15, _SCRIBBLE: 0.1, _PREVIOUS: 0.15}
@@ -88,9 +88,3 @@ class Session:
         else:
             where = missing if missing.any() else self.truth
             click(self.planes[_INSIDE], where, self.rng, deep=True)
-
-
-def halved(mask: Mask) -> NDArray[np.float32]:
-    """Return a mask (side, side) on the prompt planes, (side / 2, side / 2)."""
-    half = mask.shape[0] // 2
-    return mask.reshape(half, 2, half, 2).mean((1, 3)).astype(np.float32)

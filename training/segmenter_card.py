@@ -1,6 +1,5 @@
 """Measure the finished segmenter and write its model card."""
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.phantoms import HELD_OUT
 from overread.imaging.study import Image, ImageRef, Mask
 from overread.imaging.vocabulary import DOMAINS, TARGETS
-from overread.tools.bundled_segmenter import BundledSegmenter
+from overread.tools.bundled_segmenter import BundledSegmenter, digest_of
 from overread.tools.counting import count
 from overread.tools.geometry import largest_region
 from overread.tools.segmenter_net import SIDE
@@ -50,7 +49,7 @@ def write_card(weights: Path, test: Pool, real: Path | None) -> None:
     """
     segmenter = BundledSegmenter(weights, clicks=None)  # a head for other weights would not fit
     held_out = np.isin(test.scanners, list(HELD_OUT.values()))
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    digest = digest_of(weights)
     text = _TEXT.format(
         version=segmenter.version,
         side=SIDE,

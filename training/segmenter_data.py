@@ -23,8 +23,8 @@ from overread.training.segmenter_prompts import draw_prompts
 NAMELESS = len(TARGETS)
 _NUCLEI = TARGETS.index("nuclei")
 _FINDING_WEIGHT = 3.0
-FLUORESCENT = 0.4
-"""Part of the histology phantoms that is shown as fluorescence microscopy would."""
+# Part of the histology phantoms that is shown as fluorescence microscopy would.
+_FLUORESCENT = 0.4
 # Names that a domain does not label but whose absence from the truth says nothing.
 _UNSURE: dict[str, frozenset[str]] = {
     "chest-xray": frozenset({"body", "mass", "lesion"}),
@@ -138,6 +138,17 @@ class Batch:
     known: Tensor
 
 
+def augmented(
+    pool: Pool, index: int, side: int, rng: np.random.Generator
+) -> tuple[Tensor, dict[int, NDArray[np.bool_]]]:
+    """Return a phantom as it is learnt from, moved and recoloured, (3, side, side), with its masks."""
+    domain = str(pool.domains[index])
+    view, masks = moved(pool.views[index], pool.masks(index), domain, side, rng)
+    if domain == "histology" and rng.random() < _FLUORESCENT:
+        view = fluorescent(view, masks.get(_NUCLEI), rng)
+    return recoloured(view, domain, rng), masks
+
+
 def make_batch(
     pool: Pool, chosen: NDArray[np.int64], rng: np.random.Generator, side: int, queries: int
 ) -> Batch:
@@ -155,10 +166,8 @@ def make_batch(
     known = torch.zeros(len(chosen), len(TARGETS))
     for position, index in enumerate(chosen):
         domain = str(pool.domains[index])
-        view, masks = moved(pool.views[index], pool.masks(int(index)), domain, side, rng)
-        if domain == "histology" and rng.random() < FLUORESCENT:
-            view = fluorescent(view, masks.get(_NUCLEI), rng)
-        views.append(recoloured(view, domain, rng))
+        view, masks = augmented(pool, int(index), side, rng)
+        views.append(view)
         for name, mask in masks.items():
             dense[position, name] = F.avg_pool2d(torch.from_numpy(mask)[None].float(), 2)[0]
         for name in range(len(TARGETS)):

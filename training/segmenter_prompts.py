@@ -35,7 +35,7 @@ def draw_prompts(mask: Mask, rng: np.random.Generator) -> NDArray[np.float32]:
         scribble(planes[3], mask, rng)
     else:
         wrong = spoiled(mask, rng)
-        planes[4] = wrong.reshape(half, 2, half, 2).mean((1, 3))
+        planes[4] = halved(wrong)
         missing, excess = mask & ~wrong, wrong & ~mask
         if missing.sum() >= excess.sum():
             click(planes[0], missing if missing.any() else mask, rng, deep=True)
@@ -92,3 +92,9 @@ def spoiled(mask: Mask, rng: np.random.Generator) -> Mask:
     depth = ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
     size = max(np.sqrt(mask.sum()), 4.0)
     return depth + noise / noise.std() * size * 0.12 > rng.normal(0, 0.06) * size
+
+
+def halved(mask: Mask) -> NDArray[np.float32]:
+    """Return a mask (side, side) on the prompt planes, (side / 2, side / 2)."""
+    half = mask.shape[0] // 2
+    return mask.reshape(half, 2, half, 2).mean((1, 3)).astype(np.float32)

@@ -1,6 +1,5 @@
 """Simulated sessions of clicks, and the head that learns from them."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +8,13 @@ import torch
 
 from overread.tools.bundled_segmenter import WEIGHTS, BundledSegmenter
 from overread.tools.segmenter_net import PROMPT_CHANNELS
+from overread.training import click_head
 from overread.training.click_data import make_clicks
-from overread.training.click_head import Options, Trainer, batch_at, export, train
-from overread.training.click_sessions import Session, halved
+from overread.training.click_head import Options, Trainer, export, train
+from overread.training.click_sessions import Session
 from overread.training.segmenter_data import Pool, load_pool
+from overread.training.segmenter_prompts import halved
+from tests.training.halves import check_that_halves_make_the_whole
 
 INSIDE, OUTSIDE, PREVIOUS = (PROMPT_CHANNELS.index(n) for n in ("inside", "outside", "previous"))
 
@@ -119,17 +121,7 @@ def test_training_resumes_and_exports_what_the_segmenter_takes(pool: Pool, tmp_p
     assert still == []
     assert all(value.equal(backbone[name]) for name, value in whole.backbone.state_dict().items())
 
-    halves = replace(options, run=tmp_path / "halves")
-    halves.run.mkdir()
-    first = Trainer(halves)
-    for step in range(2):
-        first.train_on(batch_at(halves, pool, pool.chances(), step))
-    first.save()
-    second = Trainer(halves)
-    assert second.step == 2
-    train(second, pool)
-    for name, value in whole.average.items():
-        assert torch.allclose(value, second.average[name], atol=1e-5), name
+    check_that_halves_make_the_whole(click_head, whole, pool)
 
     export(whole)
     assert BundledSegmenter(WEIGHTS, options.out).version.endswith("clicks 1")

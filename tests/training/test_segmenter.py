@@ -10,7 +10,8 @@ from overread.imaging.phantoms import split_of
 from overread.imaging.vocabulary import TARGETS
 from overread.tools.bundled_segmenter import BundledSegmenter
 from overread.tools.segmenter_net import SIDE, SegmenterNet
-from overread.training.segmenter import Options, Trainer, batch_at, export, train
+from overread.training import segmenter
+from overread.training.segmenter import Options, Trainer, export, train
 from overread.training.segmenter_augment import fluorescent
 from overread.training.segmenter_calibration import calibrate, cutoffs, truth_table
 from overread.training.segmenter_card import dice
@@ -24,6 +25,7 @@ from overread.training.segmenter_data import (
 )
 from overread.training.segmenter_loss import dense_loss, query_losses
 from overread.training.segmenter_prompts import draw_prompts
+from tests.training.halves import check_that_halves_make_the_whole
 
 
 @pytest.fixture(scope="module")
@@ -144,17 +146,7 @@ def test_training_changes_every_part_resumes_and_exports(pool: Pool, options: Op
     still = [name for name, value in parts.state_dict().items() if value.equal(before[name])]
     assert still == []
 
-    halves = replace(options, run=options.run.parent / "halves")
-    halves.run.mkdir()
-    first = Trainer(halves)
-    for step in range(2):
-        first.train_on(batch_at(halves, pool, pool.chances(), step))
-    first.save()
-    second = Trainer(halves)
-    assert second.step == 2
-    train(second, pool)
-    for name, value in whole.average.items():
-        assert torch.allclose(value, second.average[name], atol=1e-5), name
+    halves = check_that_halves_make_the_whole(segmenter, whole, pool)
 
     cut = cutoffs(whole.net, pool)
     assert set(cut) == set(TARGETS) and all(0.3 <= value <= 0.9 for value in cut.values())
