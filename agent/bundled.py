@@ -4,7 +4,6 @@ Assembled once, on first use, in the data folder. Both the packaged base and the
 by hash, so that everyone runs the same planner.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from overread.imaging.errors import ConfigError
+from overread.imaging.files import file_hash
 
 WEIGHTS = Path(__file__).resolve().parent / "weights" / "planner"
 OURS = "planner.safetensors"
@@ -65,12 +65,6 @@ def write_manifest(rank: int, alpha: int, folder: Path = WEIGHTS) -> None:
         _build(Path(scratch), folder / OURS, manifest)
         manifest["sha256"]["assembled"] = file_hash(Path(scratch) / "model.safetensors")
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _assemble(folder: Path, manifest: dict[str, Any]) -> None:

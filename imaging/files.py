@@ -1,5 +1,6 @@
-"""Files that are there whole or not at all, whatever ends the process that writes them."""
+"""Files that are there whole or not at all, whatever ends the process that writes them; their hash."""
 
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -56,3 +57,9 @@ def open_whole(path: Path, *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
         with suppress(OSError):  # the first failure is the one to tell
             partial.unlink()
         raise
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

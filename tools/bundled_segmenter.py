@@ -1,6 +1,5 @@
 """The segmenter that comes with Overread. Trained on phantoms: not fit for clinical use."""
 
-import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from overread.imaging.errors import ConfigError, InputError
+from overread.imaging.files import file_hash
 from overread.imaging.render import to_view
 from overread.imaging.study import Image, Mask
 from overread.tools.click_net import ClickHead
@@ -130,11 +130,6 @@ class BundledSegmenter:
         return 1.0 / (1.0 + math.exp(-min(max(scale * logit + offset, -30.0), 30.0)))
 
 
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _pointed_at(probability: NDArray[np.float32]) -> Segmentation:
     mask = probability >= 0.5
     sure = float(probability[mask].mean()) if mask.any() else 0.0
@@ -149,7 +144,7 @@ def _click_head(path: Path, weights: Path) -> tuple[ClickHead, str]:
         version = metadata["version"]
     except (KeyError, RuntimeError) as error:
         raise ConfigError(f"{path} is not a weights file of the click head: {error}") from error
-    if metadata.get("backbone") != digest_of(weights):
+    if metadata.get("backbone") != file_hash(weights):
         raise ConfigError(f"{path} was trained on other features than those of {weights}")
     return head.eval(), version
 

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 
-from overread.imaging.files import ORDINARY, write_whole
+from overread.imaging.files import ORDINARY, file_hash, write_whole
 from overread.imaging.vocabulary import TARGETS
-from overread.tools.bundled_segmenter import CLICKS, WEIGHTS, digest_of
+from overread.tools.bundled_segmenter import CLICKS, WEIGHTS
 from overread.tools.click_net import ClickHead
 from overread.tools.segmenter_net import SIDE, SegmenterNet
 from overread.training.averaged_run import AveragedRun
@@ -101,7 +101,7 @@ def export(trainer: Trainer) -> None:
     options = trainer.options
     weights = save(
         {name: value.half().contiguous() for name, value in trainer.average.items()},
-        metadata={"version": VERSION, "backbone": digest_of(options.backbone)},
+        metadata={"version": VERSION, "backbone": file_hash(options.backbone)},
     )
     write_whole(options.out, weights, mode=ORDINARY)
 

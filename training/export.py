@@ -14,10 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from overread.agent.bundled import OURS, file_hash, write_manifest
+from overread.agent.bundled import OURS, write_manifest
 from overread.agent.profiles import Profile, load_profile, profile_toml
 from overread.imaging.errors import ConfigError, InputError
-from overread.imaging.files import ORDINARY, write_whole
+from overread.imaging.files import ORDINARY, file_hash, write_whole
 from overread.training import manifest
 from overread.training.export_card import card
 from overread.training.quantise import Format, Inputs, check, quantise

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from overread.evals.bench.click_prompts import clicks_on
-from overread.imaging.files import ORDINARY, write_whole
+from overread.imaging.files import ORDINARY, file_hash, write_whole
 from overread.imaging.phantoms import HELD_OUT
 from overread.imaging.study import Image, ImageRef, Mask
 from overread.imaging.vocabulary import DOMAINS, TARGETS
-from overread.tools.bundled_segmenter import BundledSegmenter, digest_of
+from overread.tools.bundled_segmenter import BundledSegmenter
 from overread.tools.counting import count
 from overread.tools.geometry import largest_region
 from overread.tools.segmenter_net import SIDE
@@ -49,7 +49,7 @@ def write_card(weights: Path, test: Pool, real: Path | None) -> None:
     """
     segmenter = BundledSegmenter(weights, clicks=None)  # a head for other weights would not fit
     held_out = np.isin(test.scanners, list(HELD_OUT.values()))
-    digest = digest_of(weights)
+    digest = file_hash(weights)
     text = _TEXT.format(
         version=segmenter.version,
         side=SIDE,

@@ -10,10 +10,11 @@ import torch
 from safetensors.torch import save_file
 
 from overread.imaging.errors import ConfigError, InputError
+from overread.imaging.files import file_hash
 from overread.imaging.phantoms import DOMAINS, sample
 from overread.imaging.study import Image, ImageRef
 from overread.imaging.vocabulary import TARGETS
-from overread.tools.bundled_segmenter import CLICKS, WEIGHTS, BundledSegmenter, digest_of
+from overread.tools.bundled_segmenter import CLICKS, WEIGHTS, BundledSegmenter
 from overread.tools.geometry import centroid, largest_region
 from overread.tools.segmenter import Segmenter
 from tests.tools.conftest import image_of
@@ -165,7 +166,7 @@ def test_files_that_are_not_our_weights_are_refused(tmp_path: Path) -> None:
 def test_weights_are_small_and_their_card_gives_their_hash() -> None:
     assert WEIGHTS.stat().st_size + CLICKS.stat().st_size < 8e6
     card = WEIGHTS.with_name("README.md").read_text()
-    assert digest_of(WEIGHTS) in card and digest_of(CLICKS) in card
+    assert file_hash(WEIGHTS) in card and file_hash(CLICKS) in card
     assert "Not fit for clinical use" in card
 
 

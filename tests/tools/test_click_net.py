@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from overread.imaging.errors import ConfigError
+from overread.imaging.files import file_hash
 from overread.imaging.study import Image, ImageRef
-from overread.tools.bundled_segmenter import CLICKS, WEIGHTS, BundledSegmenter, digest_of
+from overread.tools.bundled_segmenter import CLICKS, WEIGHTS, BundledSegmenter
 from overread.tools.click_net import ClickHead, nearness
 from overread.tools.prompts import Letterbox, prompt_planes
 
@@ -63,7 +64,7 @@ def test_weights_of_other_features_are_refused(tmp_path: Path) -> None:
     save_file(state, other, metadata={"version": "1", "backbone": "0" * 64})
     with pytest.raises(ConfigError, match="trained on other features"):
         BundledSegmenter(clicks=other)
-    save_file({"x": torch.zeros(1)}, other, metadata={"backbone": digest_of(WEIGHTS)})
+    save_file({"x": torch.zeros(1)}, other, metadata={"backbone": file_hash(WEIGHTS)})
     with pytest.raises(ConfigError, match="not a weights file of the click head"):
         BundledSegmenter(clicks=other)
 

@@ -5,11 +5,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from overread.agent.bundled import OURS, WEIGHTS, file_hash
+from overread.agent.bundled import OURS, WEIGHTS
 from overread.agent.bundled import read_manifest as read_ours
 from overread.agent.profiles import load_profile
 from overread.evals.contamination import MANIFEST, read_manifest
 from overread.imaging.errors import ConfigError, InputError
+from overread.imaging.files import file_hash
 from overread.training import manifest
 from overread.training.export import Wanted, export, verify
 from overread.training.greedy import in_process
