@@ -44,10 +44,11 @@ class Usage(BaseModel, frozen=True, extra="forbid"):
 
 
 class Removed(BaseModel, frozen=True, extra="forbid"):
-    """A sentence that the verifier took out of the answer, and why."""
+    """A sentence that the verifier took out of the answer, why, and what it put there ("": nothing)."""
 
     sentence: str
     reason: str
+    instead: str = ""
 
 
 class Answer(BaseModel, frozen=True, extra="forbid"):

@@ -17,7 +17,7 @@ from overread.agent.steps import MAX_ANSWER, InvalidStep, Step, parse_step, step
 from overread.agent.stream import AnswerStream
 from overread.agent.threads import in_thread
 from overread.agent.toolrun import Outcome, call_key, run_calls
-from overread.agent.verifier import Problem, abstains, verify, without
+from overread.agent.verifier import Problem, abstains, mended, verify, without
 from overread.imaging.errors import InputError, NoUsableReply
 from overread.imaging.study import ImageRef
 from overread.tools.base import Evidence
@@ -207,7 +207,7 @@ class Nodes:
         return {"draft": " ".join(spread_citations(clean(text)).split()), "problems": []}
 
     async def verify(self, state: State, runtime: Runtime[Run]) -> State:
-        """Hold the draft against the evidence; object once, then remove what still fails."""
+        """Hold the draft against the evidence; object once, then mend or remove what still fails."""
         if not self._config.verify:
             return {"problems": [], "result": _result(state["draft"], [])}
         evidence = _evidence(state)
@@ -221,6 +221,7 @@ class Nodes:
                 "revised": True,
                 "transcript": [*state["transcript"], asdict(objection)],
             }
+        problems = mended(problems, evidence, state["question"])
         text = without(state["draft"], problems)
         return {"problems": [], "result": _result(text, problems)}
 

@@ -1,10 +1,10 @@
-"""Hold an answer against its evidence, by program. What fails is named, never repaired silently."""
+"""Hold an answer against its evidence, by program. What fails is named, never mended silently."""
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from overread.agent import language, polarity
+from overread.agent import language, places, polarity
 from overread.agent.asked import beside_the_point
 from overread.agent.language import Mention
 from overread.agent.ledger import citations, cited
@@ -26,21 +26,6 @@ _ADVICE = re.compile(
 _PIECES = re.compile(
     r"[;,]|\b(?:but|and|however|although|because|since|though|while)\b", re.IGNORECASE
 )
-_POSITION = re.compile(
-    r"\b(upper|lower|middle|cent(?:er|re|ral))?[ -]?(left|right)?(?: (?:part|half|side|corner))?"
-    r" of the (?:picture|image)\b",
-    re.IGNORECASE,
-)
-# Words that can only mean a place, which a tool must have given; and words that mean other things
-# too, and are wrong only where a tool gave another one of them.
-_PLACE = re.compile(
-    r"\b(?:(?:upper|middle|lower) zone|(?:frontal|parietal|occipital|temporal) lobe|"
-    r"(?:supero|infero)(?:nasal|temporal))\b",
-    re.IGNORECASE,
-)
-_MAYBE_PLACE = re.compile(
-    r"\b(?:anterior|posterior|superficial|deep|liver|left kidney|right kidney)\b", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +35,12 @@ class Problem:
     Attributes:
         sentence: As in the answer.
         reason: Without a full stop, e.g. "E2 did not find a nodule".
+        instead: The sentence with the place or side that its evidence gives; "" where none bears it.
     """
 
     sentence: str
     reason: str
+    instead: str = ""
 
 
 def verify(answer: str, evidence: Sequence[Evidence], question: str = "") -> list[Problem]:
@@ -72,15 +59,35 @@ def verify(answer: str, evidence: Sequence[Evidence], question: str = "") -> lis
     return [Problem(sentence, reason) for sentence in said if (reason := reasons[sentence])]
 
 
+def mended(
+    problems: Sequence[Problem], evidence: Sequence[Evidence], question: str = ""
+) -> list[Problem]:
+    """Return problems with what may stand in place of a sentence that misread where something is.
+
+    A planner that cites a tool and gives another place, or the other side, has misread it; the tool's
+    own word can be put there. Taken only where the sentence then passes.
+    """
+    result = []
+    for problem in problems:
+        sound = (
+            text
+            for text in places.mended(problem.sentence, evidence)
+            if not verify(text, evidence, question)
+        )
+        result.append(replace(problem, instead=next(sound, "")))
+    return result
+
+
 def without(answer: str, problems: Sequence[Problem]) -> str:
-    """Return an answer without the sentences that failed; "" when no claim is left.
+    """Return an answer with what failed mended or removed; "" when no claim is left.
 
     A lead ("Yes,") goes with its sentence. What remains without saying anything goes too.
     """
-    bad = {problem.sentence for problem in problems}
-    if not bad:
+    if not problems:
         return answer
-    kept = [sentence for sentence in language.sentences(answer) if sentence not in bad]
+    instead = {problem.sentence: problem.instead for problem in problems}
+    put = [instead.get(sentence, sentence) for sentence in language.sentences(answer)]
+    kept = list(dict.fromkeys(sentence for sentence in put if sentence))
     return " ".join(kept) if any(not _claims_nothing(sentence) for sentence in kept) else ""
 
 
@@ -135,9 +142,9 @@ def _check(sentence: str, evidence: Sequence[Evidence], question: str) -> str | 
         _check_numbers(sentence, own)
         or polarity.miscounted(sentence, own)
         or _check_mentions(sentence, own, intake)
-        or _check_sides(sentence, own)
-        or _check_position(sentence, own)
-        or _check_place(sentence, own)
+        or places.check_sides(sentence, own)
+        or places.check_position(sentence, own)
+        or places.check_place(sentence, own)
         or _check_lead(sentence, own, question)
         or _check_sweeping(sentence, own, evidence)
     )
@@ -178,8 +185,8 @@ def _check_mentions(
 
 def _check_structure(mention: Mention, own: Sequence[Evidence]) -> str | None:
     if not polarity.named(mention.term, own):
-        places = sorted(_places(own))
-        return _absent(mention, own) + (f"; it says {' and '.join(places)}" if places else "")
+        told = sorted(places.given_by(own))
+        return _absent(mention, own) + (f"; it says {' and '.join(told)}" if told else "")
     stances = [polarity.stance(entry, mention.term, of_others=False) for entry in own]
     found = [stance.found for stance in stances if stance is not None]
     if found and not any(found) and not mention.negated:
@@ -212,53 +219,6 @@ def _check_finding(mention: Mention, own: Sequence[Evidence], of_others: bool) -
         if stance.found and (not mention.sides or not stance.sides or stance.sides & mention.sides):
             return f"{entry.id} did find {name}"
     return None
-
-
-def _check_sides(sentence: str, own: Sequence[Evidence]) -> str | None:
-    """Check sides said without a finding ("It is on the left [E2].")."""
-    said = language.sides(language.spoken(sentence))
-    if not said or any(m.term.kind == "finding" for m in language.mentions(sentence)):
-        return None
-    known = frozenset(side for entry in own for side in polarity.sides_of(entry))
-    if missing := sorted(said - known):
-        where = ", ".join(entry.id for entry in own)
-        told = f"; it says {' and '.join(sorted(known))}" if known else ""
-        return f"{where} does not say {missing[0]}{told}"
-    return None
-
-
-def _check_position(sentence: str, own: Sequence[Evidence]) -> str | None:
-    """Check "upper left of the picture" against the place that a tool gave."""
-    for found in _POSITION.finditer(language.spoken(sentence)):
-        words = {word.lower()[:4] for word in found.groups() if word}
-        places = [str(entry.values.get("picture_position") or "") for entry in own]
-        given = [{word[:4] for word in place.lower().split()} for place in places if place]
-        if words and not any(words <= place for place in given):
-            where = ", ".join(entry.id for entry in own)
-            return f"{where} does not place it at the {found.group().strip()}"
-    return None
-
-
-def _check_place(sentence: str, own: Sequence[Evidence]) -> str | None:
-    """Check a zone, lobe, organ or quadrant against the place that a tool gave."""
-    if any(m.negated for m in language.mentions(sentence) if m.term.kind == "finding"):
-        return None
-    spoken = language.spoken(sentence)
-    given = _places(own)
-    sure = {found.lower() for found in _PLACE.findall(spoken)}
-    maybe = {found.lower() for found in _MAYBE_PLACE.findall(spoken)}
-    wrong = sure - given
-    if any(_MAYBE_PLACE.fullmatch(place) for place in given) and not maybe & given:
-        wrong |= maybe
-    if not wrong:
-        return None
-    where = ", ".join(entry.id for entry in own) or "the cited evidence"
-    told = f"; it says {' and '.join(sorted(given))}" if given else ""
-    return f"{where} does not say {min(wrong)}{told}"
-
-
-def _places(own: Sequence[Evidence]) -> set[str]:
-    return {str(entry.values["place"]) for entry in own if entry.values.get("place")}
 
 
 def _check_lead(sentence: str, own: Sequence[Evidence], question: str) -> str | None:

@@ -39,13 +39,15 @@ def time_split(usage: Usage) -> str:
 
 
 def caveats(answer: Answer) -> list[str]:
-    """Say what a reader must know beside the answer itself: what was removed, what it waits for."""
+    """Say what a reader must know beside the answer: what was mended or removed, what it waits for."""
     lines = []
     if answer.waiting == "clarify":
         lines.append("This is a question to you: reply to go on.")
     if answer.waiting == "sign_off":
         lines.append("This is a draft that awaits your sign-off.")
-    lines += [f"Removed: “{item.sentence}” ({item.reason})" for item in answer.removed]
+    for item in answer.removed:
+        how = f"Mended to “{item.instead}”" if item.instead else "Removed"
+        lines.append(f"{how}: “{item.sentence}” ({item.reason})")
     return lines
 
 

@@ -177,6 +177,25 @@ def test_what_fails_again_is_removed_and_reported(planner, make_assistant, pictu
     assert "9 mm is not what E2 says" in found.removed[0].reason
 
 
+def test_a_misread_side_is_mended_by_the_tool_and_reported(planner, make_assistant, picture):
+    def build(context, names=None):
+        class Args(BaseModel, extra="forbid"):
+            image: int
+
+        def locate(image: int):
+            return "locate nodule: found, patient right", ToolResult(
+                version="1", values={"found": True, "target": "nodule", "patient_side": "right"}
+            )
+
+        return [make_tool(locate, name="locate", description="Locate.", arguments=Args)]
+
+    wrong = answer("It is on the patient's left [E2].")
+    planner.say(call("locate", image=1), wrong, wrong)
+    found = make_assistant(build).ask("On which side is the nodule?", [picture])
+    assert found.text == "It is on the patient's right [E2]." and not found.abstained
+    assert [item.instead for item in found.removed] == [found.text]
+
+
 def test_nothing_left_is_an_abstention(planner, make_assistant, picture):
     wrong = answer("There is a fracture [E7].")
     planner.say(wrong, wrong)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overread.agent.verifier import Problem, abstains, verify, without
+from overread.agent.verifier import Problem, abstains, mended, verify, without
 from overread.tools import phrases
 from overread.tools.base import Evidence, Value
 
@@ -344,3 +344,41 @@ def test_a_lobe_is_a_place_and_no_view(said: str) -> None:
 
 def test_what_is_absent_may_be_absent_from_a_zone() -> None:
     assert not verify("There is no nodule in the upper zone [E2].", [segmented(2, "nodule", False)])
+
+
+@pytest.mark.parametrize(
+    ("target", "place", "answer", "instead"),
+    [
+        ("cyst", "left kidney", "Liver [E2].", "Left kidney [E2]."),
+        ("cyst", "liver", "The cyst is in the right kidney [E2].", "The cyst is in the liver [E2]."),
+        ("lesion", "parietal lobe", "frontal lobe [E2].", "parietal lobe [E2]."),
+        ("nodule", "anterior", "Posterior: the lung nodule is seen [E2].",
+         "Anterior: the lung nodule is seen [E2]."),
+        ("nodule", None, "The nodule is in the middle zone [E2].", ""),
+        ("nodule", "upper zone", "The nodule in the middle zone is 900 mm [E2].", ""),
+        ("nodule", "upper zone", "No, it is in the middle zone [E2].", ""),
+    ],
+)  # fmt: skip
+def test_a_misread_place_is_mended_by_the_tools_own(
+    target: str, place: str | None, answer: str, instead: str
+) -> None:
+    known = [INTAKE, placed(2, target, place)]
+    (problem,) = mended(verify(answer, known), known)
+    assert problem.instead == instead
+    assert without(answer, [problem]) == instead
+
+
+def test_a_misread_side_is_mended_only_where_the_question_allows() -> None:
+    known = [INTAKE, segmented(2, "nodule", True, side="left")]
+    answer = "The nodule is on the right, upper right of the picture [E2]."
+    loose = evidence(
+        2, "segment", known[1].content, {**known[1].values, "picture_position": "upper right"}
+    )
+    (problem,) = mended(verify(answer, [INTAKE, loose]), [INTAKE, loose])
+    assert problem.instead == "The nodule is on the left, upper right of the picture [E2]."
+    question = "Is there a nodule on the right?"
+    answer = "Yes, there is a nodule on the right [E2]."
+    (problem,) = mended(verify(answer, known, question), known, question)
+    assert problem.instead == ""
+    denied = "No nodule on the left [E2]."
+    assert mended(verify(denied, known), known)[0].instead == ""

@@ -96,8 +96,13 @@ def test_arguments_are_written_for_people() -> None:
 def test_caveats_name_what_was_removed() -> None:
     from overread.agent.answer import Answer, Removed
 
-    answer = Answer(text="x", removed=(Removed(sentence="A.", reason="no"),), waiting="clarify")
+    removed = (
+        Removed(sentence="A.", reason="no"),
+        Removed(sentence="B.", reason="C", instead="D."),
+    )
+    answer = Answer(text="x", removed=removed, waiting="clarify")
     assert caveats(answer) == [
         "This is a question to you: reply to go on.",
         "Removed: “A.” (no)",
+        "Mended to “D.”: “B.” (C)",
     ]
