@@ -16,6 +16,7 @@ from overread.imaging.files import file_hash
 
 WEIGHTS = Path(__file__).resolve().parent / "weights" / "planner"
 OURS = "planner.safetensors"
+ALIGNED = "aligned.safetensors"
 MANIFEST = "manifest.json"
 
 
@@ -29,7 +30,7 @@ def planner_folder(data_dir: Path) -> Path:
         ConfigError: The weights or the packaged base are missing, or a hash is wrong.
     """
     manifest = read_manifest()
-    folder = data_dir / "models" / f"planner-{manifest['sha256'][OURS][:12]}"
+    folder = data_dir / "models" / f"planner-{manifest['sha256']['assembled'][:12]}"
     if not (folder / "config.json").is_file():
         _assemble(folder, manifest)
     return folder
@@ -53,16 +54,15 @@ def write_manifest(rank: int, alpha: int, folder: Path = WEIGHTS) -> None:
     """Note the hashes of our weights in a folder, of the base and of the assembled planner."""
     from overread.agent.architecture import base_file
 
+    files = [name for name in (OURS, ALIGNED) if (folder / name).is_file()]
     manifest: dict[str, Any] = {
         "lora_rank": rank,
         "lora_alpha": alpha,
-        "sha256": {
-            OURS: file_hash(folder / OURS),
-            "base": file_hash(base_file()),
-        },
+        "sha256": {name: file_hash(folder / name) for name in files}
+        | {"base": file_hash(base_file())},
     }
     with tempfile.TemporaryDirectory() as scratch:
-        _build(Path(scratch), folder / OURS, manifest)
+        _build(Path(scratch), folder, manifest)
         manifest["sha256"]["assembled"] = file_hash(Path(scratch) / "model.safetensors")
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
@@ -70,8 +70,11 @@ def write_manifest(rank: int, alpha: int, folder: Path = WEIGHTS) -> None:
 def _assemble(folder: Path, manifest: dict[str, Any]) -> None:
     from overread.agent.architecture import base_file
 
-    for name, path in ((OURS, WEIGHTS / OURS), ("base", base_file())):
-        if file_hash(path) != manifest["sha256"][name]:
+    for name, told in manifest["sha256"].items():
+        if name == "assembled":
+            continue
+        path = base_file() if name == "base" else WEIGHTS / name
+        if not path.is_file() or file_hash(path) != told:
             raise ConfigError(
                 f"{path} is not the file the bundled planner was made with (its hash differs); "
                 "reinstall it"
@@ -79,7 +82,7 @@ def _assemble(folder: Path, manifest: dict[str, Any]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".assembling-"))
     try:
-        _build(scratch, WEIGHTS / OURS, manifest)
+        _build(scratch, WEIGHTS, manifest)
         if file_hash(scratch / "model.safetensors") != manifest["sha256"]["assembled"]:
             raise ConfigError(
                 "the assembled planner differs from the one that was tested (its hash differs); "
@@ -94,28 +97,37 @@ def _assemble(folder: Path, manifest: dict[str, Any]) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _build(folder: Path, ours: Path, manifest: dict[str, Any]) -> None:
+def our_tensors(folder: Path) -> dict[str, Any]:
+    """Return all that is ours in a folder: adapter, connector and vision tower, by name.
+
+    The adapter of `ALIGNED`, if it is there, takes the place of the supervised one in `OURS`.
+    """
+    from safetensors.torch import load_file
+
+    tensors = load_file(folder / OURS)
+    return tensors | load_file(folder / ALIGNED) if (folder / ALIGNED).is_file() else tensors
+
+
+def _build(folder: Path, weights: Path, manifest: dict[str, Any]) -> None:
     """Merge and save model, tokenizer and processor."""
-    model, processor = merged(ours, manifest["lora_alpha"] / manifest["lora_rank"])
+    model, processor = merged(our_tensors(weights), manifest["lora_alpha"] / manifest["lora_rank"])
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
 
 
-def merged(ours: Path, scale: float) -> tuple[Any, Any]:
+def merged(tensors: dict[str, Any], scale: float) -> tuple[Any, Any]:
     """Return the planner with our weights merged into the packaged base, and its processor.
 
     Args:
-        ours: Adapter, connector and vision tower in safetensors.
+        tensors: Adapter, connector and vision tower, as `our_tensors` returns them.
         scale: Of the adapter: alpha over rank. At 0 the adapter is left out.
     """
     import torch
-    from safetensors.torch import load_file
 
     from overread.agent.architecture import build_model, build_processor, load_tokenizer
 
     tokenizer = load_tokenizer()
     model = build_model(tokenizer)
-    tensors = load_file(ours)
     state = model.state_dict()
     with torch.no_grad():
         for name, tensor in tensors.items():

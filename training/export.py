@@ -1,4 +1,4 @@
-"""Export a trained run: merged weights, a LoRA adapter, or the bundled planner's own tensors.
+"""Export a trained run: merged weights, a LoRA adapter, or what the bundled planner is made of.
 
 An export is a folder with safetensors, processor, a planner profile that serves it, a model card,
 the manifest of what it was trained on, and the hashes of all of it.
@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from overread.agent.bundled import OURS, write_manifest
+from overread.agent import bundled
 from overread.agent.profiles import Profile, load_profile, profile_toml
 from overread.imaging.errors import ConfigError, InputError
 from overread.imaging.files import ORDINARY, file_hash, write_whole
@@ -23,7 +23,7 @@ from overread.training.export_card import card
 from overread.training.quantise import Format, Inputs, check, quantise
 from overread.training.trained import Trained, merge, split
 
-Kind = Literal["merged", "adapter", "ours"]
+Kind = Literal["merged", "adapter", "ours", "aligned"]
 
 HASHES = "hashes.json"
 PROFILE = "profile.toml"
@@ -104,7 +104,7 @@ def verify(folder: Path) -> dict[str, Any]:
 def _check(trained: Trained, out: Path, wanted: Wanted) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is there already; choose another folder with --out")
-    if wanted.kind == "ours" and trained.kind != "ours":
+    if wanted.kind in ("ours", "aligned") and trained.kind != "ours":
         raise InputError(
             f"{trained.run} did not train the bundled planner's own parts; use --merge or --adapter"
         )
@@ -162,11 +162,41 @@ def _adapter(
 def _ours(
     trained: Trained, folder: Path, out: Path, wanted: Wanted, profile: Profile, inputs: Inputs
 ) -> None:
-    shutil.copy(trained.folder / OURS, folder / OURS)
-    write_manifest(trained.rank, int(trained.alpha), folder)
+    from safetensors.torch import save_file
+
+    save_file(bundled.our_tensors(trained.folder), folder / bundled.OURS)
+    bundled.write_manifest(trained.rank, int(trained.alpha), folder)
 
 
-_WRITERS: dict[Kind, Callable[..., None]] = {"merged": _merged, "adapter": _adapter, "ours": _ours}
+def _aligned(
+    trained: Trained, folder: Path, out: Path, wanted: Wanted, profile: Profile, inputs: Inputs
+) -> None:
+    """Write the adapter alone, and the hashes of the package's other parts with it."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = bundled.our_tensors(trained.folder)
+    adapter = {name: tensor for name, tensor in tensors.items() if ".lora_" in name}
+    packaged = load_file(bundled.WEIGHTS / bundled.OURS)
+    rest = {name: tensor for name, tensor in packaged.items() if name not in adapter}
+    same = rest.keys() == tensors.keys() - adapter.keys() and all(
+        tensor.equal(tensors[name]) for name, tensor in rest.items()
+    )
+    if not same or any(packaged[name].shape != adapter[name].shape for name in adapter):
+        raise InputError(
+            f"{trained.run} trained more than the adapter of the packaged planner; use --ours"
+        )
+    save_file(adapter, folder / bundled.ALIGNED)
+    (folder / bundled.OURS).symlink_to(bundled.WEIGHTS / bundled.OURS)
+    bundled.write_manifest(trained.rank, int(trained.alpha), folder)
+    (folder / bundled.OURS).unlink()
+
+
+_WRITERS: dict[Kind, Callable[..., None]] = {
+    "merged": _merged,
+    "adapter": _adapter,
+    "ours": _ours,
+    "aligned": _aligned,
+}
 
 
 def _write_profile(profile: Profile, folder: Path, **changes: Any) -> None:

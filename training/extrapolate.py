@@ -19,9 +19,9 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from overread.agent.bundled import OURS
+from overread.agent.bundled import OURS, our_tensors
 from overread.evals.contamination import MANIFEST
 from overread.imaging.errors import InputError, OverreadError
 from overread.imaging.files import ORDINARY, write_whole
@@ -69,7 +69,7 @@ def write(run: Path, start: Path, by: float, out: Path) -> Path:
     first, last = find(start), find(run)
     if (first.kind, last.kind) != ("ours", "ours"):
         raise InputError("only runs of the bundled planner are extrapolated")
-    made = extrapolated(load_file(first.folder / OURS), load_file(last.folder / OURS), by)
+    made = extrapolated(our_tensors(first.folder), our_tensors(last.folder), by)
     folder = out / "ours"
     folder.mkdir(parents=True)
     save_file(made, folder / OURS)

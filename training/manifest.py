@@ -71,14 +71,14 @@ def whole(split: Split) -> list[str]:
 
 
 def inherited(weights: Path) -> list[str]:
-    """Return what lies beside earlier weights; without it, all patients of the training split.
+    """Return what lies beside earlier weights, a file or its folder; without it, all patients of the training split.
 
     Our recipes learn from no other patients, so that says too much rather than too little.
 
     Raises:
         InputError: The manifest cannot be read.
     """
-    path = weights.parent / MANIFEST
+    path = (weights if weights.is_dir() else weights.parent) / MANIFEST
     if not path.is_file():
         return [_UNKNOWN, *whole("train")]
     try:

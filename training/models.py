@@ -68,14 +68,16 @@ def load(ours: OurArguments, model: "ModelConfig") -> tuple[Any, Any, Any]:
 def start_weights(ours: OurArguments) -> Path | None:
     """Return the weights that the bundled planner goes on from; None from the tower alone.
 
+    A folder, whose aligned adapter counts if there is one, or a single file.
+
     Raises:
         ConfigError: A folder is named that holds none.
     """
     if ours.start is None:
-        return None if ours.vision is not None else WEIGHTS / OURS
+        return None if ours.vision is not None else WEIGHTS
     path = Path(ours.start).expanduser()
     if path.is_dir():
-        found = [place for place in (path / OURS, path / "ours" / OURS) if place.is_file()]
+        found = [place for place in (path, path / "ours") if (place / OURS).is_file()]
         if not found:
             raise ConfigError(f"{path} holds no {OURS}; give the folder of a finished run")
         return found[0]

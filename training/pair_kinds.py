@@ -21,7 +21,7 @@ stand under a right one, so that what the two kinds teach together is to go by t
 the opposite of what a report says.
 
 So is 'call_tool'. All others end in an answer, and a planner that learns nothing else answers where it
-should measure (docs/training.md). For the same reason both sides of an answering step get one reason
+should measure (docs/alignment.md). For the same reason both sides of an answering step get one reason
 and one citation.
 
 The prompt of 'use_context' and 'resist_context' holds the reports for both sides: what is learnt is how

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
 from overread.agent.architecture import build_model
-from overread.agent.bundled import OURS
+from overread.agent.bundled import OURS, our_tensors
 from overread.imaging.errors import ConfigError
 from overread.training import manifest
 from overread.training.arguments import OurArguments
@@ -41,7 +41,7 @@ def build(
     Args:
         tokenizer: Of the base.
         vision: Safetensors of the pretrained tower; the rest begins anew.
-        start: All that is ours, of an earlier run; wins over `vision`.
+        start: All that is ours, of an earlier run, a file or its folder; wins over `vision`.
         config: Of the adapter.
 
     Raises:
@@ -56,8 +56,8 @@ def build(
         adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
         let_learn(adapted, PARTS)
         if start is not None:
-            ours = {f"{_PREFIX}{_named(name)}": value for name, value in _tensors(start).items()}
-            if adapted.load_state_dict(ours, strict=False).unexpected_keys:
+            given = {f"{_PREFIX}{_named(name)}": value for name, value in _tensors(start).items()}
+            if adapted.load_state_dict(given, strict=False).unexpected_keys:
                 raise RuntimeError("it has tensors that the planner has not")
     except RuntimeError as error:
         said = " ".join(str(error).split())[:200]
@@ -159,9 +159,9 @@ def _named(name: str) -> str:
 
 
 def _tensors(path: Path) -> dict[str, torch.Tensor]:
-    if not path.is_file():
+    if not (path / OURS if path.is_dir() else path).is_file():
         raise ConfigError(f"there are no weights at {path}")
     try:
-        return load_file(path)
+        return our_tensors(path) if path.is_dir() else load_file(path)
     except Exception as error:  # safetensors' own class is no subclass of a common one
         raise ConfigError(f"the weights {path} are no safetensors: {error}") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from overread.agent.bundled import MANIFEST as MANIFEST_OF_OURS
-from overread.agent.bundled import OURS, merged
+from overread.agent.bundled import OURS, merged, our_tensors
 from overread.agent.profiles import BUNDLED
 from overread.evals.contamination import MANIFEST
 from overread.imaging.errors import ConfigError, InputError
@@ -110,7 +110,7 @@ def merge(trained: Trained) -> tuple[Any, Any]:
         ConfigError: It cannot be loaded, or a merged weight is not finite.
     """
     if trained.kind == "ours":
-        return merged(trained.folder / OURS, trained.alpha / trained.rank)
+        return merged(our_tensors(trained.folder), trained.alpha / trained.rank)
     model, processor = load(trained)
     if trained.kind == "adapter":
         try:
@@ -221,7 +221,7 @@ def _planner(trained: Trained) -> tuple[Any, Any]:
     tokenizer = load_tokenizer()
     shape = {"r": trained.rank, "lora_alpha": trained.alpha}
     config = LoraConfig(target_modules=TARGETS, **shape)  # type: ignore[arg-type]
-    model = build(tokenizer, None, trained.folder / OURS, config)
+    model = build(tokenizer, None, trained.folder, config)
     return model.eval(), build_processor(tokenizer)
 
 

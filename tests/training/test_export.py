@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from overread.agent.bundled import OURS, WEIGHTS
+from overread.agent.bundled import ALIGNED, OURS, WEIGHTS, our_tensors
 from overread.agent.bundled import read_manifest as read_ours
 from overread.agent.profiles import load_profile
 from overread.evals.contamination import MANIFEST, read_manifest
@@ -186,8 +186,10 @@ def test_the_bundled_planner_is_exported_as_it_is_assembled(tmp_path: Path) -> N
     merged = export(weights, tmp_path / "merged", Wanted(), no_inputs)
     assert file_hash(merged / "model.safetensors") == told["sha256"]["assembled"]
     ours = export(weights, tmp_path / "ours", Wanted("ours"), no_inputs)
-    assert file_hash(ours / OURS) == told["sha256"][OURS]
-    assert json.loads((ours / "manifest.json").read_text()) == told
+    here, there = load_file(ours / OURS), our_tensors(WEIGHTS)
+    assert here.keys() == there.keys() and all(torch.equal(here[n], there[n]) for n in there)
+    again = json.loads((ours / "manifest.json").read_text())
+    assert again["sha256"]["assembled"] == told["sha256"]["assembled"]
     apart = export(weights, tmp_path / "apart", Wanted("adapter"), no_inputs)
     tensors = load_file(apart / "adapter" / "adapter_model.safetensors")
     trained = {name for name in load_file(WEIGHTS / OURS) if "lora_" in name}
@@ -198,3 +200,33 @@ def test_the_bundled_planner_is_exported_as_it_is_assembled(tmp_path: Path) -> N
     base = load_file(apart / "base" / "model.safetensors")
     name = "model.connector.modality_projection.proj.weight"
     assert torch.equal(base[name], load_file(WEIGHTS / OURS)[name])
+
+
+def aligned_run(folder: Path, part: str) -> Path:
+    """A run that went on from the packaged planner, with one of its parts moved."""
+    tensors = our_tensors(WEIGHTS)
+    moved = {name: t + 0.125 if part in name else t for name, t in tensors.items()}
+    (folder / "ours").mkdir(parents=True)
+    save_file(moved, folder / "ours" / OURS)
+    return folder
+
+
+@pytest.mark.slow
+def test_an_aligned_adapter_takes_the_place_of_the_supervised_one(tmp_path: Path) -> None:
+    run = aligned_run(tmp_path / "run", ".lora_B.")
+    out = export(find(run), tmp_path / "aligned", Wanted("aligned"), no_inputs)
+    assert sorted(p.suffix for p in out.iterdir() if "safetensors" in p.name) == [".safetensors"]
+    (out / OURS).symlink_to(WEIGHTS / OURS)
+    here, there = our_tensors(out), our_tensors(run / "ours")
+    assert here.keys() == there.keys() and all(torch.equal(here[n], there[n]) for n in there)
+    merged = export(find(run), tmp_path / "merged", Wanted(), no_inputs)
+    told = json.loads((out / "manifest.json").read_text())["sha256"]
+    assert told["assembled"] == file_hash(merged / "model.safetensors")
+    assert told[ALIGNED] == file_hash(out / ALIGNED) and told[OURS] == file_hash(WEIGHTS / OURS)
+
+
+def test_an_aligned_adapter_is_all_that_was_trained(tmp_path: Path) -> None:
+    run = aligned_run(tmp_path / "run", "connector")
+    with pytest.raises(InputError, match="trained more than the adapter"):
+        export(find(run), tmp_path / "aligned", Wanted("aligned"), no_inputs)
+    assert not (tmp_path / "aligned").exists()

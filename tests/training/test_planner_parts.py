@@ -102,10 +102,10 @@ def test_a_start_is_a_file_a_run_or_what_the_package_holds(tmp_path: Path) -> No
     (tmp_path / "ours").mkdir()
     weights = tmp_path / "ours" / OURS
     weights.touch()
-    assert start_weights(OurArguments(start=str(tmp_path))) == weights
+    assert start_weights(OurArguments(start=str(tmp_path))) == weights.parent
     assert start_weights(OurArguments(start=str(weights))) == weights
     assert start_weights(OurArguments(vision="v.safetensors")) is None
-    assert start_weights(OurArguments()) == WEIGHTS / OURS
+    assert start_weights(OurArguments()) == WEIGHTS
     with pytest.raises(ConfigError, match=f"holds no {OURS}"):
         start_weights(OurArguments(start="/"))
 

@@ -38,6 +38,9 @@ def export(
     ours: Annotated[
         bool, typer.Option("--ours", help="The bundled planner's own tensors.")
     ] = False,
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="The adapter that the packaged planner is aligned by.")
+    ] = False,
     bits: Annotated[
         int | None, typer.Option(help="Quantise merged weights: 8 or 4.", show_default=False)
     ] = None,
@@ -68,8 +71,9 @@ def export(
     chosen += ["merged"] if merge else []
     chosen += ["adapter"] if adapter else []
     chosen += ["ours"] if ours else []
+    chosen += ["aligned"] if aligned else []
     if len(chosen) > 1:
-        raise InputError("give one of --merge, --adapter and --ours, not several")
+        raise InputError("give one of --merge, --adapter, --ours and --aligned, not several")
     trained = find(run, base)
     if not (check and (to / HASHES).is_file()):
         wanted = Wanted((chosen or ["merged"])[0], bits, fmt.value, profile)
