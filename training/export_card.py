@@ -41,6 +41,7 @@ _WHAT = {
     "merged": "one model, adapters merged into the base",
     "adapter": "a LoRA adapter beside its base",
     "ours": "the bundled planner's own tensors: adapter, connector and vision tower",
+    "aligned": "the adapter that takes the place of the bundled planner's supervised one",
 }
 _USE = {
     "merged": "Serve it with `overread serve --profile profile.toml` (the path of that file here).",
@@ -49,6 +50,7 @@ _USE = {
         "loads the base and takes the adapter by `--lora-modules`."
     ),
     "ours": "Copy the files to `agent/weights/planner/`; the planner is assembled at first use.",
+    "aligned": "Copy the files to `agent/weights/planner/`, beside the supervised weights.",
 }
 
 

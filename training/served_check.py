@@ -97,7 +97,7 @@ def check(
         InputError: There is nothing to serve in it.
         PlannerUnavailable: The server did not start, or broke off.
     """
-    if facts["kind"] == "ours":
+    if facts["kind"] in ("ours", "aligned"):
         raise InputError(
             "the bundled planner's own tensors are no model; check --merge or --adapter"
         )
