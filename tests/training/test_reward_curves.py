@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from overread.imaging.errors import InputError
-from overread.training.experiments.reward_curves import curves_of, plot, table, trend
+from overread.training.experiments.reward_curves import curves_of, paired, plot, table, trend
 
 
 def run(folder: Path, **rewards: list[float]) -> Path:
@@ -41,6 +41,17 @@ def test_a_fall_beyond_chance_is_named(tmp_path: Path) -> None:
     lines = list(table([("raw", curves)]))
     assert "**fell**" in next(line for line in lines if "phantoms/closed" in line)
     assert "**fell**" not in next(line for line in lines if "phantoms/report" in line)
+
+
+def test_two_runs_are_told_apart_step_by_step(tmp_path: Path) -> None:
+    swings = [0.1, 0.9, 0.2, 0.8, 0.5, 0.4]
+    one = curves_of(run(tmp_path / "one", phantoms_closed=swings))
+    two = curves_of(run(tmp_path / "two", phantoms_closed=[v + 0.1 for v in swings]))
+    mean, error = paired(two["phantoms/closed"], one["phantoms/closed"])
+    assert (mean, error) == (pytest.approx(0.1), pytest.approx(0, abs=1e-12))
+    assert list(table([("one", one), ("two", two)]))[-1].endswith("| +0.100 (± 0.000) |")
+    with pytest.raises(InputError, match="3 steps in common"):
+        paired(two["phantoms/closed"][3:], one["phantoms/closed"])
 
 
 def test_the_newest_checkpoint_is_read_and_drawn(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 A run is a name and a folder of `overread train grpo`. Whatever the runs were paid, the curves are of raw
 rewards, so they can be compared. A dataset has *fallen* where its last third lies below its first by
 more than two standard errors of the difference: the collapse that MedGRPO (arXiv:2512.06581) reports.
+Runs of one seed and mix meet the same prompts at the same step, so they are also told apart step by step.
 """
 
 import argparse
@@ -91,12 +92,30 @@ def trend(curve: NDArray[np.float64]) -> Trend:
     )
 
 
+def paired(curve: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the mean difference to another run in the steps that both have, and its standard error.
+
+    Raises:
+        InputError: They have fewer than six steps in common.
+    """
+    values = dict(other.tolist())
+    gaps = np.array([value - values[step] for step, value in curve.tolist() if step in values])
+    if len(gaps) < 6:
+        raise InputError(
+            f"the runs have {len(gaps)} steps in common; six are needed to compare them"
+        )
+    return float(gaps.mean()), float(gaps.std(ddof=1) / np.sqrt(len(gaps)))
+
+
 def table(runs: Sequence[tuple[str, Curves]]) -> Iterator[str]:
     """Yield the lines of a table in Markdown, a line a dataset and task."""
-    yield "| dataset/task | " + " | ".join(name for name, _ in runs) + " |"
-    yield "|---" * (len(runs) + 1) + "|"
+    (first, reference), others = runs[0], runs[1:]
+    heads = [name for name, _ in runs] + [f"{name} less {first}, by step" for name, _ in others]
+    yield "| dataset/task | " + " | ".join(heads) + " |"
+    yield "|---" * (len(heads) + 1) + "|"
     for kind in sorted({kind for _, curves in runs for kind in curves}):
         cells = [_cell(curves.get(kind)) for _, curves in runs]
+        cells += [_difference(curves.get(kind), reference.get(kind)) for _, curves in others]
         yield f"| {kind} | " + " | ".join(cells) + " |"
 
 
@@ -109,6 +128,13 @@ def _cell(curve: NDArray[np.float64] | None) -> str:
         f"{told.first:.3f} → {told.last:.3f} (± {2 * told.error:.3f}; lowest {told.lowest:.3f}, "
         f"{told.steps} steps{word})"
     )
+
+
+def _difference(curve: NDArray[np.float64] | None, reference: NDArray[np.float64] | None) -> str:
+    if curve is None or reference is None or len(np.intersect1d(curve[:, 0], reference[:, 0])) < 6:
+        return "-"
+    mean, error = paired(curve, reference)
+    return f"{mean:+.3f} (± {2 * error:.3f})"
 
 
 def plot(runs: Sequence[tuple[str, Curves]], out: Path) -> None:
