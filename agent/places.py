@@ -29,7 +29,7 @@ def check_sides(sentence: str, own: Sequence[Evidence]) -> str | None:
     said = language.sides(language.spoken(sentence))
     if not said or any(m.term.kind == "finding" for m in language.mentions(sentence)):
         return None
-    known = frozenset(side for entry in own for side in polarity.sides_of(entry))
+    known = _sides_of(own)
     if missing := sorted(said - known):
         where = ", ".join(entry.id for entry in own)
         told = f"; it says {' and '.join(sorted(known))}" if known else ""
@@ -72,6 +72,10 @@ def given_by(own: Sequence[Evidence]) -> set[str]:
     return {str(entry.values["place"]) for entry in own if entry.values.get("place")}
 
 
+def _sides_of(own: Sequence[Evidence]) -> frozenset[str]:
+    return frozenset(side for entry in own for side in polarity.sides_of(entry))
+
+
 def mended(sentence: str, evidence: Sequence[Evidence]) -> list[str]:
     """Return a sentence with another place, or side, than the evidence it cites gives put right.
 
@@ -83,7 +87,7 @@ def mended(sentence: str, evidence: Sequence[Evidence]) -> list[str]:
         return []
     own = cited(sentence, evidence)
     given = given_by(own)
-    sides = {side for entry in own for side in polarity.sides_of(entry)}
+    sides = _sides_of(own)
     found = []
     if len(given) == 1:
         (place,) = given

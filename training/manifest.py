@@ -71,9 +71,9 @@ def whole(split: Split) -> list[str]:
 
 
 def inherited(weights: Path) -> list[str]:
-    """Return what lies beside earlier weights, a file or its folder; without it, all patients of the training split.
+    """Return what lies beside earlier weights; without it, all patients of the training split.
 
-    Our recipes learn from no other patients, so that says too much rather than too little.
+    The weights are a file or its folder. Our recipes learn from no other patients, so that says too much rather than too little.
 
     Raises:
         InputError: The manifest cannot be read.

@@ -14,9 +14,9 @@ def balanced(pairs: Iterable[Pair]) -> list[Pair]:
     Each kind prefers "yes" as often as "no", and as many pairs use reports as resist them.
 
     A model says yes to a noised image, so nearly all pairs that a noised image makes prefer yes; and one
-    that is trained on them says yes more often, whatever the image. One that is mostly
-    taught to resist reports says the opposite of right ones, too (docs/alignment.md). Which of the more frequent ones go is decided by a hash of their ids. Pairs of other answers,
-    and a kind without its counterpart, stay.
+    that is trained on them says yes more often, whatever the image. One that is mostly taught to resist
+    reports says the opposite of right ones, too (docs/alignment.md). Which of the more frequent ones go
+    is decided by a hash of their ids. Pairs of other answers, and a kind without its counterpart, stay.
     """
     rows = [(pair, yes_or_no(pair.chosen)) for pair in pairs]
     kept: set[str] = set()
