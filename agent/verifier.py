@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from overread.agent import language, places, polarity
+from overread.agent import language, limits, places, polarity
 from overread.agent.asked import beside_the_point
 from overread.agent.language import Mention
 from overread.agent.ledger import citations, cited
@@ -35,7 +35,7 @@ class Problem:
     Attributes:
         sentence: As in the answer.
         reason: Without a full stop, e.g. "E2 did not find a nodule".
-        instead: The sentence with the place or side that its evidence gives; "" where none bears it.
+        instead: What its evidence bears in its place (place, side, verdict of a limit), or "".
     """
 
     sentence: str
@@ -62,18 +62,18 @@ def verify(answer: str, evidence: Sequence[Evidence], question: str = "") -> lis
 def mended(
     problems: Sequence[Problem], evidence: Sequence[Evidence], question: str = ""
 ) -> list[Problem]:
-    """Return problems with what may stand in place of a sentence that misread where something is.
+    """Return problems with what may stand in place of a sentence that misread its evidence.
 
-    A planner that cites a tool and gives another place, or the other side, has misread it; the tool's
-    own word can be put there. Taken only where the sentence then passes.
+    A planner that cites a tool and gives another place, the other side, or the wrong side of a settled
+    limit, has misread it; the tool's own word can be put there. Taken only where it then passes.
     """
     result = []
     for problem in problems:
-        sound = (
-            text
-            for text in places.mended(problem.sentence, evidence)
-            if not verify(text, evidence, question)
-        )
+        candidates = [
+            *places.mended(problem.sentence, evidence),
+            *limits.verdicts(problem.sentence, evidence, question),
+        ]
+        sound = (text for text in candidates if not verify(text, evidence, question))
         result.append(replace(problem, instead=next(sound, "")))
     return result
 

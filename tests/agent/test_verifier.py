@@ -382,3 +382,33 @@ def test_a_misread_side_is_mended_only_where_the_question_allows() -> None:
     assert problem.instead == ""
     denied = "No nodule on the left [E2]."
     assert mended(verify(denied, known), known)[0].instead == ""
+
+
+def ratio(value: float) -> Evidence:
+    values: dict[str, Value] = {
+        "quantity": "width_ratio", "target": "heart", "reference": "thorax", "value": value,
+    }  # fmt: skip
+    return evidence(
+        2, "measure", phrases.measured(1, "width_ratio", "heart", "thorax", value, ""), values
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "question", "answer", "instead"),
+    [
+        (0.47, "Is there cardiomegaly?", "Yes, there is cardiomegaly [E2].",
+         "No, there is no cardiomegaly [E2]."),
+        (0.55, "Is there cardiomegaly?", "No [E2].", "Yes, there is cardiomegaly [E2]."),
+        (0.47, "What is wrong with the heart?", "Cardiomegaly is seen [E2].",
+         "There is no cardiomegaly [E2]."),
+        (0.47, "Is the heart of normal size?", "Cardiomegaly is seen [E2].", ""),
+        (0.47, "Is there a nodule?", "Yes, there is a nodule [E2].", ""),
+        (0.47, "Is there cardiomegaly?", "Yes, there is cardiomegaly [E1].", ""),
+    ],
+)  # fmt: skip
+def test_a_settled_limit_is_read_for_the_planner(
+    value: float, question: str, answer: str, instead: str
+) -> None:
+    known = [INTAKE, ratio(value)]
+    (problem,) = mended(verify(answer, known, question), known, question)
+    assert problem.instead == instead
