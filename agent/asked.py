@@ -3,16 +3,27 @@
 import re
 
 from overread.agent import language
+from overread.agent.language import Mention
 
+_KINDS = ("modality", "view", "body part")
 # Up to two words an alternative: "upper zone, middle zone or lower zone?", "first or second."
 _ITEM = r"[\w'-]+(?: [\w'-]+)?"
 _OFFER = re.compile(
     rf"((?:{_ITEM}, )*{_ITEM}),? or ({_ITEM}(?: [\w'-]+)?)\s*[?.]?\s*$", re.IGNORECASE
 )
+# "Answer with one of: X-ray, CT." lists them; an item may itself hold an "or".
+_LISTED = re.compile(
+    r"\b(?:one of|choose from|options are):\s*([^:\n]*[^:\n.?\s])[.?]?\s*$", re.IGNORECASE
+)
 # "Which organ or region is imaged?" offers nothing; ": liver or spleen?" and "Answer A or B." do.
 _OPEN = re.compile(r"^\W*(?:which|what|where|when|who|how|why)\b[^:,.?]*$", re.IGNORECASE)
 _YES_NO = re.compile(
     r"^\W*(?:is|are|was|were|do|does|did|has|have|had|can|could|should|will|would)\b", re.IGNORECASE
+)
+_WHAT_IMAGE = re.compile(
+    r"^\W*(?:is|was) (?:this|it|(?:this|the) (?:image|picture|study|scan|examination)) "
+    r"(?:made|acquired|taken|produced|obtained|an?|from|of)\b([^?]*)",
+    re.IGNORECASE,
 )
 # "or not" is the same as yes or no; the other words are of no use to tell alternatives apart.
 _DENIALS = frozenset({"not", "no", "absent", "none"})
@@ -24,8 +35,8 @@ _EMPTY = frozenset(
 def beside_the_point(question: str, answer: str) -> str | None:
     """Return why an answer does not answer its question; None where it may.
 
-    Only what is plain is held against it: a question with alternatives at its end wants one of them, a
-    yes-or-no question wants yes or no. To say that what is asked about is not there answers both.
+    Only what is plain is held against it: a question with alternatives at its end, or a list of them,
+    wants one of them, a yes-or-no question wants yes or no. To say that what is asked about is not there answers both.
 
     >>> beside_the_point("Is it a PA or an AP projection?", "8 similar cases were found [E2].")
     'does not say PA or AP projection'
@@ -51,15 +62,29 @@ def beside_the_point(question: str, answer: str) -> str | None:
     return "does not say yes or no"
 
 
+def kind_asked(question: str) -> Mention | None:
+    """Return the modality, view or body part that a yes-or-no question asks of the whole image.
+
+    None where it asks something else, or of two at once.
+
+    >>> kind_asked("Is this an MRI?").term.name, kind_asked("Is this CT of diagnostic quality?")
+    ('MR', None)
+    """
+    found = _WHAT_IMAGE.match(question)
+    said = language.mentions(found[1]) if found else ()
+    return said[0] if len(said) == 1 and said[0].term.kind in _KINDS else None
+
+
 def _offered(question: str) -> list[list[str]]:
     """Return the telling words of each alternative at the end of a question; none if there are none."""
     found = _OFFER.search(question.strip())
-    if found is None or _OPEN.match(question.strip(" ?.")):
+    if listed := _LISTED.search(question):
+        texts = listed[1].split(", ")
+    elif found is None or _OPEN.match(question.strip(" ?.")):
         return []
-    items = [
-        [word for word in item.split() if word.lower() not in _EMPTY]
-        for item in (*found[1].split(", "), found[2])
-    ]
+    else:
+        texts = [*found[1].split(", "), found[2]]
+    items = [[word for word in text.split() if word.lower() not in _EMPTY] for text in texts]
     if any(not words or words[0].isdigit() or words[0].lower() in _DENIALS for words in items):
         return []
     return items

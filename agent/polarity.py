@@ -150,7 +150,9 @@ def check_kind(mention: Mention, own: Sequence[Evidence]) -> str | None:
     """Check what kind of image, or of which body part, it is said to be."""
     term = mention.term
     if term.kind == "modality":
-        told = {code for entry in own for code in _modalities(entry)}
+        told = {code for entry in own for code in _modalities(entry)} - {"", "OT", "None"}
+        if not told and mention.negated:
+            return "the evidence does not say what kind of image it is"
         agrees_ = bool(told & set(term.name.split()))
     elif term.kind == "view":
         views = {str(entry.values.get("view") or "").lower() for entry in own}

@@ -103,7 +103,8 @@ _STRUCTURES: dict[str, str] = {
     "left kidney": r"left kidney",
     "right kidney": r"right kidney",
     "optic disc": r"optic dis[ck]|optic nerve head",
-    "nuclei": r"(?:cell )?nucle(?:us|i)|cells?",
+    # Blood cells are counted apart: most have no nucleus.
+    "nuclei": r"(?:cell )?nucle(?:us|i)|(?<!blood )(?<!red )(?<!white )cells?",
 }
 
 _MODALITIES: dict[str, str] = {

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from overread.agent import language, limits, places, polarity
-from overread.agent.asked import beside_the_point
+from overread.agent import language, limits, places, polarity, topics
+from overread.agent.asked import beside_the_point, kind_asked
 from overread.agent.language import Mention
 from overread.agent.ledger import citations, cited
 from overread.agent.quantities import agrees, measured, quantities
@@ -146,6 +146,8 @@ def _check(sentence: str, evidence: Sequence[Evidence], question: str) -> str | 
         or places.check_position(sentence, own)
         or places.check_place(sentence, own)
         or _check_lead(sentence, own, question)
+        or _check_kind(sentence, [*own, *intake], question)
+        or _check_topic(sentence, own, question)
         or _check_sweeping(sentence, own, evidence)
     )
 
@@ -240,6 +242,19 @@ def _check_lead(sentence: str, own: Sequence[Evidence], question: str) -> str | 
         if other.negated == (word == "yes"):
             return f"begins with {word.capitalize()} but says the opposite"
     return None
+
+
+def _check_kind(sentence: str, known: Sequence[Evidence], question: str) -> str | None:
+    """Hold a yes or no to "Is this an MRI?" against what kind of image it is."""
+    word, asked = language.lead(sentence), kind_asked(question)
+    return (
+        polarity.check_kind(replace(asked, negated=word == "no"), known) if word and asked else None
+    )
+
+
+def _check_topic(sentence: str, own: Sequence[Evidence], question: str) -> str | None:
+    thing = topics.unspoken(sentence, own, question)
+    return f"{', '.join(entry.id for entry in own)} says nothing of {thing}" if thing else None
 
 
 def _check_sweeping(

@@ -18,6 +18,11 @@ CASES = "8 similar cases of histology were found; 8 with normal [E2]."
             "On the right [E2].",
         ),
         ("Does the patient have a nodule?", "The heart is seen [E2]."),
+        ("Which image is a radiograph?\nAnswer with one of: first, second.", "X-ray [E3]."),
+        (
+            "How was it made?\nAnswer with one of: X-ray, light or dark field, CT.",
+            "Histology [E2].",
+        ),
     ],
 )
 def test_true_words_beside_the_point_are_named(question: str, answer: str) -> None:
@@ -38,6 +43,12 @@ def test_true_words_beside_the_point_are_named(question: str, answer: str) -> No
         ("Is this an MRI or a CT?", "Magnetic resonance imaging [E1]."),
         ("Which organ or region is imaged?", "The abdomen [E1]."),
         ("Are there 2 or 3 nodules?", "Three nodules [E2]."),
+        ("Which image is a radiograph?\nAnswer with one of: first, second.", "The first [E3]."),
+        (
+            "How was it made?\nAnswer with one of: X-ray, light or dark field, CT.",
+            "Dark field [E2].",
+        ),
+        ("Is it a smear?\nAnswer with one of: no, yes.", "Yes [E2]."),
         ("Describe this image.", CASES),
         ("", CASES),
     ],

@@ -412,3 +412,65 @@ def test_a_settled_limit_is_read_for_the_planner(
     known = [INTAKE, ratio(value)]
     (problem,) = mended(verify(answer, known, question), known, question)
     assert problem.instead == instead
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "thing"),
+    [
+        ("Is at least one platelet annotated in this smear?", "Yes [E2].", "platelet"),
+        ("Are three or more platelets annotated?", "No, it is absent [E2].", "platelets"),
+        ("How many platelets are there?", "The count of platelets is 23 [E5].", "platelets"),
+        (
+            "How many red blood cells are there?",
+            "The count of red blood cells is 23 [E5].",
+            "blood",
+        ),
+        ("", "No platelet [E2].", "platelet"),
+        ("", "There is no evidence of a gallbladder [E3].", "gallbladder"),
+        ("Does the image show a trachea?", "yes [E2].", "trachea"),
+    ],
+)
+def test_what_no_list_of_terms_holds_must_be_in_the_evidence(
+    question: str, answer: str, thing: str
+) -> None:
+    problems = verify(answer, SESSION, question)
+    assert problems
+    assert re.search(f"says nothing of .*{thing}", problems[0].reason)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Is at least one platelet annotated in this smear?", "Yes [E9]."),
+        ("How many platelets are there?", "The count of platelets is 23 [E9]."),
+        ("Is the image of sufficient quality?", "Yes [E1]."),
+        ("", "There is no difference between the images [E2]."),
+    ],
+)
+def test_what_the_evidence_speaks_of_may_be_said(question: str, answer: str) -> None:
+    counted = measured(9, "count", "platelets", None, 23, "")
+    assert not verify(answer, [*SESSION, counted], question)
+
+
+@pytest.mark.parametrize(
+    ("answer", "question", "sound"),
+    [
+        ("Yes [E1].", "Is this a chest X-ray?", None),
+        ("Yes [E1].", "Was this image made by X-ray?", True),
+        ("No [E1].", "Was this image made by X-ray?", False),
+        ("Yes [E1].", "Is this an MRI?", False),
+        ("No [E1].", "Is this an MRI?", True),
+        ("No [E2].", "Is this picture of the chest?", False),
+    ],
+)
+def test_a_yes_to_what_kind_of_image_it_is_is_held_to_its_kind(
+    answer: str, question: str, sound: bool | None
+) -> None:
+    assert bool(verify(answer, SESSION, question)) == (sound is False)
+
+
+def test_an_image_of_unknown_kind_is_not_said_to_be_none() -> None:
+    unknown = evidence(1, "intake", phrases.intake(1, "OT", None, (480, 640), None),
+                       {"modality": "OT", "body_part": None, "view": None})  # fmt: skip
+    problems = verify("No [E1].", [unknown], "Is this an MRI?")
+    assert problems[0].reason == "the evidence does not say what kind of image it is"

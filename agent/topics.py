@@ -1,0 +1,85 @@
+"""What a claim says is there, in words that no list of terms holds: its evidence must use them too.
+
+`terms` knows the findings that tools report and models like to say. Of anything else ("a platelet",
+"a gallbladder") only grammar tells that it is claimed; a tool that never spoke of it bears nothing.
+"""
+
+import re
+from collections.abc import Sequence
+
+from overread.agent import language
+from overread.tools.base import Evidence
+
+_THING = r"((?:[\w'-]+ ){0,3}?[\w'-]+)"
+_SEEN = "visible|present|absent|seen|shown|found|detected|annotated|marked|evident|identified"
+_SHOW = "show|see|contain|have|find|demonstrate"
+_END = (
+    r"(?= (?:is|are|was|were|in|on|at|of|to|with|within|from|near|by|or|and|that|which|here|there|"
+    rf"{_SEEN})\b|\s*[,.;:?!]|\s*$)"
+)
+_NUMBER = r"(?:one|two|three|\d+)"
+_SOME = rf"(?:at least {_NUMBER}|more than {_NUMBER}|{_NUMBER} or more|any|an?|the|some)"
+_SIGNS = r"(?:(?:evidence|signs?|suspicion|history|presence|features|findings?) of )?"
+_CLAIMED = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"\bthere (?:is|are|was|were) (?:no|not)? ?(?:{_SOME} )?{_SIGNS}{_THING}{_END}",
+        rf"(?:^|[,;:] |\bwith )(?:no|without) (?:{_SOME} )?{_SIGNS}{_THING}{_END}",
+        rf"\b(?:count|number|area|length|width|height|volume|diameter|size) of (?:the )?{_THING}(?= (?:is|are|was|were)\b)",
+    )
+)
+_ASKED = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"^\W*(?:is|are|was|were) there (?:{_SOME} )?{_SIGNS}{_THING}{_END}",
+        rf"^\W*(?:is|are|was|were) {_SOME} {_SIGNS}{_THING} (?:{_SEEN})\b",
+        rf"^\W*(?:does|do|can|could)\b[^?]*?\b(?:{_SHOW}) (?:{_SOME} )?{_SIGNS}{_THING}{_END}",
+    )
+)
+# What is asked or said of every image, and stands for no thing in it.
+_PLAIN = frozenset(
+    {
+        "abnormality", "answer", "anything", "case", "change", "difference", "disease", "doubt",
+        "evidence", "examination", "finding", "image", "it", "neighbour", "nothing", "one", "other",
+        "pathology", "picture", "prior", "problem", "question", "region", "side", "sign",
+        "something", "study", "that", "these", "what",
+    }
+)  # fmt: skip
+
+
+def unspoken(sentence: str, own: Sequence[Evidence], question: str) -> str | None:
+    """Return the thing that a sentence claims and its evidence never speaks of; None if there is none.
+
+    Args:
+        sentence: Of an answer. A bare yes or no claims what the question asks about.
+        own: The evidence that it cites.
+        question: As asked.
+
+    >>> unspoken("Yes [E2].", [], "Is at least one platelet annotated in this smear?")
+    'platelet'
+    """
+    text = language.spoken(sentence)
+    things = [found[1] for pattern in _CLAIMED for found in pattern.finditer(text)]
+    if language.lead(sentence):
+        things += [found[1] for pattern in _ASKED for found in pattern.finditer(question)]
+    told = set(_words(" ".join(_told(entry) for entry in own)))
+    for thing in things:
+        known = language.mentions(thing) or re.search(r"\d", thing)
+        if not known and not set(_words(thing)) & (_PLAIN | told):
+            return thing.lower()
+    return None
+
+
+def _told(entry: Evidence) -> str:
+    """Return what a tool said, in words and in values, what it quotes included."""
+    values = " ".join(f"{name} {value}" for name, value in entry.values.items())
+    return f"{entry.content} {values}".replace("_", " ")
+
+
+def _words(text: str) -> list[str]:
+    """Return words in lower case, without the s of a plural.
+
+    >>> _words("Red blood cells")
+    ['red', 'blood', 'cell']
+    """
+    return [word.removesuffix("s") for word in re.findall(r"[a-z][\w'-]+", text.lower())]
