@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,13 +19,15 @@ from overread.imaging.study import Image, Mask
 from overread.tools.click_net import ClickHead
 from overread.tools.feature_cache import FeatureCache
 from overread.tools.prompts import Letterbox, prompt_planes, view_plane
-from overread.tools.segmenter import INSIDE, Box, Point, Segmentation
+from overread.tools.segmenter import INSIDE, Box, ErrorKind, Point, Segmentation
 from overread.tools.segmenter_net import SegmenterNet
 from overread.tools.targets import resolve
 
 WEIGHTS = Path(__file__).with_name("weights") / "segmenter.safetensors"
 CLICKS = WEIGHTS.with_name("clicks.safetensors")
 """Of the head that follows prompts without a name; it reads the features of `WEIGHTS` alone."""
+ERRORS = WEIGHTS.with_name("errors.json")
+"""How far measurements are usually off, by target; `training/segmenter_errors.py` writes it."""
 _PRESENCE = "probability that it is there, calibrated on phantoms"
 
 
@@ -56,6 +58,8 @@ class BundledSegmenter:
                 f"{weights} is not a weights file of this segmenter: {error}"
             ) from error
         self._net.eval()
+        told = json.loads(ERRORS.read_text("utf-8"))
+        self._errors = told["errors"] if told["segmenter"] == file_hash(weights) else {}
         self._clicks = None
         if clicks is not None:
             self._clicks, version = _click_head(clicks, weights)
@@ -113,17 +117,21 @@ class BundledSegmenter:
         )
         if prompted and mask.any():  # a person points at it: presence is given
             sure = float(full[mask].mean())
-            return Segmentation(
-                mask, full, True, max(present, sure), INSIDE if sure > present else _PRESENCE
-            )
+            basis = INSIDE if sure > present else _PRESENCE
+            return Segmentation(mask, full, True, max(present, sure), basis, self._usual(names))
         found = present >= 0.5 and bool(mask.any())
         sure = present if found else 1.0 - present
-        return Segmentation(mask & found, full, found, sure, _PRESENCE)
+        return Segmentation(mask & found, full, found, sure, _PRESENCE, self._usual(names))
 
     def _features(self, image: Image, letterbox: Letterbox) -> list[Tensor]:
         return self._maps.of(
             image, lambda: self._net.backbone(view_plane(to_view(image), letterbox)[None])
         )
+
+    def _usual(self, names: Sequence[str | None]) -> Mapping[ErrorKind, float]:
+        """Return the usual errors; of several targets together the largest."""
+        every = [self._errors.get(name, {}) for name in names]
+        return {kind: max(one.get(kind, 0.0) for one in every) for one in every for kind in one}
 
     def _calibrated(self, target: str, logit: float) -> float:
         scale, offset, _ = self._calibration[target]

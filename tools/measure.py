@@ -1,7 +1,10 @@
 """Measure structures: sizes, counts, ratios, distances and midline shift."""
 
+import math
+from collections.abc import Callable, Sequence
 from typing import Literal
 
+import numpy as np
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field
 
@@ -13,11 +16,19 @@ from overread.tools.border import make_tool
 from overread.tools.counting import count
 from overread.tools.pictures import store_overlay
 from overread.tools.segment import ImageNumber, Target
-from overread.tools.segmenter import Segmenter
+from overread.tools.segmenter import ErrorKind, Segmentation, Segmenter
 from overread.tools.sides import has_sides
 from overread.tools.targets import name_in
+from overread.tools.uncertainty import (
+    Measured,
+    area_error,
+    digits,
+    length_error,
+    ratio,
+    with_error,
+)
 
-VERSION = "measure 1"
+VERSION = "measure 2"
 Quantity = Literal[
     "area",
     "long_axis",
@@ -39,6 +50,12 @@ _USUAL_REFERENCE = {
     ("height_ratio", "optic cup"): "optic disc",
     ("area_ratio", "optic cup"): "optic disc",
     ("width_ratio", "optic cup"): "optic disc",
+}
+_KINDS: dict[str, ErrorKind] = {
+    "area": "area",
+    "area_ratio": "area",
+    "count": "count",
+    "midline_shift": "shift",
 }
 _NEEDS_REFERENCE = frozenset({"width_ratio", "height_ratio", "area_ratio", "distance"})
 
@@ -106,6 +123,61 @@ def measure_masks(
     return ratios[quantity], ""
 
 
+def error_of(image: Image, quantity: str, target: str, found: Sequence[Segmentation]) -> float:
+    """Return how far a quantity may be off: by the outlines, each in turn, and by the pixel grid.
+
+    Args:
+        image: For its spacing.
+        quantity: One of `Quantity`.
+        target: Name of the structure.
+        found: The structure, and the second one where the quantity has two.
+    """
+    masks = [one.mask for one in found]
+
+    def varied(place: int) -> Callable[[Mask], float]:
+        def of(mask: Mask) -> float:
+            both = [*masks[:place], mask, *masks[place + 1 :]]
+            return measure_masks(image, quantity, target, *both)[0]
+
+        return of
+
+    spacing = image.spacing_mm or geometry.PIXELS
+    parts = []
+    for place, one in enumerate(found):
+        scale = None
+        if quantity == "midline_shift":
+            scale = geometry.extent(masks[1], spacing)[1]
+        elif quantity == "distance":  # where a border lies is told by half of a length
+            scale = geometry.axes(masks[place], spacing)[0] / 2
+        kind = _KINDS.get(quantity, "length")
+        parts.append(with_error(one, varied(place), 0.0, kind, scale).error)
+    return math.hypot(*parts, _grid_error(image, quantity, masks))
+
+
+def _grid_error(image: Image, quantity: str, masks: Sequence[Mask]) -> float:
+    """Return the grid's part; nil of a count."""
+    spacing = image.spacing_mm or geometry.PIXELS
+    if quantity == "count":
+        return 0.0
+    if quantity == "area":
+        part = area_error(masks[0], spacing)
+        return part if image.spacing_mm else 100 * part / masks[0].size
+    if quantity == "area_ratio":
+        areas = [float(np.count_nonzero(mask)) for mask in masks]
+        parts = [area_error(mask, geometry.PIXELS) for mask in masks]
+        return _of_quotient(areas, parts)
+    if quantity in ("width_ratio", "height_ratio"):
+        lengths = [geometry.extent(mask)[quantity == "width_ratio"] for mask in masks]
+        return _of_quotient(lengths, [length_error(geometry.PIXELS)] * 2)
+    # The middle is the mean of two borders.
+    return length_error(spacing) / (2 if quantity == "midline_shift" else 1)
+
+
+def _of_quotient(values: Sequence[float], errors: Sequence[float]) -> float:
+    first, second = (Measured(*pair) for pair in zip(values, errors, strict=True))
+    return ratio(first, second).error
+
+
 def build(context: ToolContext) -> BaseTool:
     """Make the tool."""
 
@@ -120,9 +192,11 @@ def build(context: ToolContext) -> BaseTool:
             reference = name_in(segmenter, reference)
         reference = _reference(quantity, target, reference)
         names = [target] if reference is None else [target, reference]
-        masks, sure = _masks(segmenter, picture, image, names)
+        found = _outlined(segmenter, picture, image, names)
+        masks = {name: one.mask for name, one in found.items()}
         second = masks[reference] if reference else None
         value, unit = measure_masks(picture, quantity, target, masks[target], second)
+        error = error_of(picture, quantity, target, list(found.values()))
         value = round(value, 2 if abs(value) < 2 else 1)
         values: dict[str, Value] = {
             "quantity": quantity,
@@ -130,6 +204,7 @@ def build(context: ToolContext) -> BaseTool:
             "reference": reference,
             "value": int(value) if quantity == "count" else value,
             "unit": unit,
+            "error": digits(error),
         }
         towards = None
         if quantity == "midline_shift" and second is not None:
@@ -138,7 +213,7 @@ def build(context: ToolContext) -> BaseTool:
             version=f"{VERSION}, {segmenter.version}",
             image=str(picture.ref),
             values=values,
-            confidence=round(sure, 2),
+            confidence=round(min(one.confidence for one in found.values()), 2),
             artifacts=(store_overlay(context.artifacts, picture, masks),),
         )
         named = None if quantity == "midline_shift" else reference
@@ -165,19 +240,15 @@ def _reference(quantity: str, target: str, given: str | None) -> str | None:
     return reference
 
 
-def _masks(
+def _outlined(
     segmenter: Segmenter, picture: Image, image: int, names: list[str]
-) -> tuple[dict[str, Mask], float]:
-    """Return the masks by name and the lowest confidence among them."""
-    masks: dict[str, Mask] = {}
-    sure = 1.0
+) -> dict[str, Segmentation]:
+    found: dict[str, Segmentation] = {}
     for name in names:
-        segmentation = segmenter.segment(picture, name)
-        if not segmentation.found:
+        found[name] = segmenter.segment(picture, name)
+        if not found[name].found:
             raise InputError(f"no {name} found in image {image}, so it cannot be measured")
-        masks[name] = segmentation.mask
-        sure = min(sure, segmentation.confidence)
-    return masks, sure
+    return found
 
 
 def _towards(picture: Image, brain: Mask, ventricles: Mask) -> str | None:

@@ -24,7 +24,7 @@ from overread.tools.segment import ImageNumber, Pixel
 from overread.tools.segmenter import Segmentation
 from overread.tools.sides import has_sides
 from overread.tools.targets import name_in
-from overread.tools.uncertainty import Measured, area_error, length_error, ratio, with_error
+from overread.tools.uncertainty import Measured, area_error, digits, length_error, ratio, with_error
 from overread.tools.volume import volume
 
 VERSION = "quantify 1"
@@ -113,7 +113,7 @@ def build(context: ToolContext) -> BaseTool:
             "reference": next((name for name in work.masks if name != what), None),
             "value": _rounded(measured.value),
             "unit": unit,
-            "error": _digits(measured.error),
+            "error": digits(measured.error),
             **work.extra,
         }
         artifacts: tuple[Artifact, ...] = ()
@@ -151,7 +151,7 @@ def _diameters(work: _Work) -> Found:
         with_error(found, lambda mask, n=n: geometry.axes(mask, work.spacing)[n], grid)  # type: ignore[misc]
         for n in (0, 1)
     )
-    work.extra = {"short_axis": _rounded(short.value), "short_axis_error": _digits(short.error)}
+    work.extra = {"short_axis": _rounded(short.value), "short_axis_error": digits(short.error)}
     told = f"long axis {_said(long, work.length)}, short axis {_said(short, work.length)}"
     return long, work.length, target, told
 
@@ -160,7 +160,7 @@ def _area(work: _Work) -> Found:
     target = work.named(work.args.target)
     found = work.outline(target)
     grid = area_error(found.mask, work.spacing)
-    area = with_error(found, lambda mask: geometry.area(mask, work.spacing), grid)
+    area = with_error(found, lambda mask: geometry.area(mask, work.spacing), grid, "area")
     unit = "mm2" if work.known else "pixels"
     return area, unit, target, _said(area, unit)
 
@@ -195,6 +195,7 @@ def _distance(work: _Work) -> Found:
         first,
         lambda mask: geometry.distance(mask, second.mask, work.spacing),
         length_error(work.spacing),
+        scale=geometry.axes(first.mask, work.spacing)[0] / 2,
     )
     return apart, work.length, target, f"to {reference} {_said(apart, work.length)}"
 
@@ -209,7 +210,8 @@ def _shift(work: _Work) -> Found:
             raise geometry.EmptyMaskError("the mask has no pixel set")
         return geometry.midline_shift(brain.mask, mask, work.spacing)
 
-    signed = with_error(ventricles, shift, grid)
+    width = geometry.extent(brain.mask, work.spacing)[1]
+    signed = with_error(ventricles, shift, grid, "shift", width)
     towards = None
     if has_sides(work.picture) and abs(signed.value) > signed.error:
         towards = "left" if signed.value > 0 else "right"
@@ -271,17 +273,8 @@ _MEASURES: dict[str, Callable[[_Work], Found]] = {
 
 
 def _said(measured: Measured, unit: str) -> str:
-    return f"{number(measured.value)} ± {_digits(measured.error):g} {unit}".rstrip()
+    return f"{number(measured.value)} ± {digits(measured.error):g} {unit}".rstrip()
 
 
 def _rounded(value: float) -> float:
     return round(value, 2 if abs(value) < 2 else 1)
-
-
-def _digits(error: float) -> float:
-    """Return an error with two significant digits, as JCGM 100:2008, 7.2.6 advises.
-
-    >>> _digits(0.04267), _digits(12.7)
-    (0.043, 13.0)
-    """
-    return float(f"{error:.2g}")

@@ -1,8 +1,8 @@
 """The slot for segmenters: what any of them takes and gives."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from overread.imaging.study import Image, Mask
 
 Point = tuple[int, int, bool]
 Box = tuple[int, int, int, int]
+
+ErrorKind = Literal["length", "area", "count", "shift"]
 
 INSIDE = "mean probability inside the mask"
 """The `basis` of a confidence that says nothing of presence."""
@@ -27,6 +29,8 @@ class Segmentation:
         confidence: 0..1: estimated probability that `found` is right. For a segmentation by
             prompts alone, where presence is given, how good the mask is thought to be.
         basis: What `confidence` is an estimate of, and where it comes from, in words.
+        errors: How far measurements of such masks are usually off, as shares of a length, an area or
+            a count; of the brain's width for a shift. Empty where nobody measured it.
     """
 
     mask: Mask
@@ -34,6 +38,7 @@ class Segmentation:
     found: bool
     confidence: float
     basis: str = ""
+    errors: Mapping[ErrorKind, float] = field(default_factory=dict)
 
 
 class Segmenter(Protocol):

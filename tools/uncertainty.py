@@ -1,8 +1,9 @@
 """How far a measurement may be off: by the pixel grid, and by what the segmenter was unsure of.
 
-Errors are standard deviations. Two parts add in quadrature: the grid, whose pixels put a border
-anywhere within half a pixel of where it is, and the mask, which may be as large as the pixels of
-probability 0.3 or as small as those of 0.7.
+Errors are standard deviations. Three parts add in quadrature: the grid, whose pixels put a border
+anywhere within half a pixel of where it is; the mask, which may be as large as the pixels of
+probability 0.3 or as small as those of 0.7; and what such masks are usually off, where that has been
+measured (`Segmentation.errors`), since a segmenter may be sure and wrong.
 """
 
 import math
@@ -14,7 +15,7 @@ from scipy import ndimage
 
 from overread.imaging.study import Mask, Spacing
 from overread.tools.geometry import EmptyMaskError
-from overread.tools.segmenter import Segmentation
+from overread.tools.segmenter import ErrorKind, Segmentation
 
 LOOSE, TIGHT = 0.3, 0.7
 """Probabilities at which a mask may as well end."""
@@ -51,7 +52,11 @@ def area_error(mask: Mask, spacing: Spacing) -> float:
 
 
 def with_error(
-    segmentation: Segmentation, measure: Callable[[Mask], float], grid: float
+    segmentation: Segmentation,
+    measure: Callable[[Mask], float],
+    grid: float,
+    kind: ErrorKind = "length",
+    scale: float | None = None,
 ) -> Measured:
     """Return a measurement of a mask and how far it may be off.
 
@@ -59,6 +64,8 @@ def with_error(
         segmentation: Mask and probability.
         measure: Of a mask.
         grid: The grid's part of the error.
+        kind: Which of the usual errors counts.
+        scale: What it is a share of; None for the value.
 
     Raises:
         EmptyMaskError: The mask is empty.
@@ -71,7 +78,8 @@ def with_error(
         except EmptyMaskError:
             ends.append(0.0)
     unsure = (max(*ends, value) - min(*ends, value)) / 2
-    return Measured(value, math.hypot(unsure, grid))
+    usual = segmentation.errors.get(kind, 0.0) * (value if scale is None else scale)
+    return Measured(value, math.hypot(unsure, grid, usual))
 
 
 def ratio(first: Measured, second: Measured) -> Measured:
@@ -83,3 +91,12 @@ def ratio(first: Measured, second: Measured) -> Measured:
     value = first.value / second.value
     relative = math.hypot(first.error / first.value, second.error / second.value)
     return Measured(value, value * relative)
+
+
+def digits(error: float) -> float:
+    """Return an error with two significant digits, as JCGM 100:2008, 7.2.6 advises.
+
+    >>> digits(0.04267), digits(12.7)
+    (0.043, 13.0)
+    """
+    return float(f"{error:.2g}")

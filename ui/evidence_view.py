@@ -11,6 +11,7 @@ from PIL import Image as PilImage
 
 from overread.agent.ledger import READER
 from overread.tools.base import Artifact, Evidence
+from overread.ui.wording import told
 
 THUMBNAIL_PX = 136
 PICTURES = ("overlay", "contact_sheet", "plot", "heat", "synthetic")
@@ -57,7 +58,7 @@ def _card(item: Evidence, locate: Locate | None) -> str:
         f'<div class="head"><span class="id">{html.escape(item.id)}</span>'
         f'<span class="tool">{html.escape(_BY.get(item.tool, item.tool))}</span>'
         f"{_confidence(item.confidence)}</div>"
-        f'<div class="said">{html.escape(item.content)}</div>'
+        f'<div class="said">{html.escape(told(item))}</div>'
         f'<div class="meta">{html.escape(_origin(item))}</div>{picture}</div>'
     )
 

@@ -22,7 +22,7 @@ from overread.agent.events import (
 from overread.tools.artifacts import ArtifactStore
 from overread.tools.base import Evidence
 from overread.ui.terminal import RESEARCH_USE
-from overread.ui.wording import call_text, caveats, emphasise_citations, time_split
+from overread.ui.wording import call_text, caveats, emphasise_citations, time_split, told
 
 
 def print_question(
@@ -95,13 +95,13 @@ def evidence_table(evidence: tuple[Evidence, ...]) -> Table:
         table.add_column(heading, overflow="fold")
     for item in evidence:
         sure = "" if item.confidence is None else f"{item.confidence:.0%}"
-        table.add_row(f"[cyan]{item.id}[/]", item.tool, escape(item.content), sure)
+        table.add_row(f"[cyan]{item.id}[/]", item.tool, escape(told(item)), sure)
     return table
 
 
 def _print_said(evidence: Evidence, console: Console, seconds: float | None = None) -> None:
     took = "" if seconds is None else f" [dim]({seconds:.2f} s)[/]"
-    console.print(f"   [cyan]{evidence.id}[/] {escape(evidence.content)}{took}")
+    console.print(f"   [cyan]{evidence.id}[/] {escape(told(evidence))}{took}")
 
 
 def _short(path: Path) -> Path:

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from overread.agent.answer import Answer, Usage
+from overread.tools.base import Evidence
 
 _CITATION = re.compile(r"\\?\[(E[1-9][0-9]*)\\?\]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#!|~^$])")
@@ -22,6 +23,14 @@ def call_text(arguments: dict[str, Any]) -> str:
             continue
         parts.append(str(value) if isinstance(value, str) else f"{name} {value}")
     return ", ".join(parts)
+
+
+def told(evidence: Evidence) -> str:
+    """Return what a tool said, with the error of what it measured where its words leave it out."""
+    error, unit = evidence.values.get("error"), evidence.values.get("unit")
+    if not isinstance(error, int | float) or not error or "±" in evidence.content:
+        return evidence.content
+    return f"{evidence.content} (± {error:g}{f' {unit}' if unit else ''})"
 
 
 def time_split(usage: Usage) -> str:

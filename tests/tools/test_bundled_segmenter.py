@@ -14,7 +14,7 @@ from overread.imaging.files import file_hash
 from overread.imaging.phantoms import DOMAINS, sample
 from overread.imaging.study import Image, ImageRef
 from overread.imaging.vocabulary import TARGETS
-from overread.tools.bundled_segmenter import CLICKS, WEIGHTS, BundledSegmenter
+from overread.tools.bundled_segmenter import CLICKS, ERRORS, WEIGHTS, BundledSegmenter
 from overread.tools.geometry import centroid, largest_region
 from overread.tools.segmenter import Segmenter
 from tests.tools.conftest import image_of
@@ -168,6 +168,19 @@ def test_weights_are_small_and_their_card_gives_their_hash() -> None:
     card = WEIGHTS.with_name("README.md").read_text()
     assert file_hash(WEIGHTS) in card and file_hash(CLICKS) in card
     assert "Not fit for clinical use" in card
+
+
+def test_the_usual_errors_were_measured_with_these_weights(
+    segmenter: Segmenter, phantoms: list
+) -> None:
+    assert json.loads(ERRORS.read_text())["segmenter"] == file_hash(WEIGHTS)
+    image = image_of(next(p for p in phantoms if p.domain == "chest-xray"))
+    both, *each = (
+        segmenter.segment(image, name).errors for name in ("lungs", "left lung", "right lung")
+    )
+    assert 0 < both["length"] == max(one["length"] for one in each) < 0.1
+    assert set(segmenter.segment(image, "heart").errors) == {"length", "area"}
+    assert segmenter.segment(image, points=[(99, 99, True)]).errors == {}
 
 
 def test_nuclei_of_real_microscopy(segmenter: Segmenter, shared_data: Path) -> None:

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -6,7 +7,9 @@ import pytest
 from overread.imaging.phantoms import DOMAINS, generate
 from overread.imaging.study import Image, ImageRef
 from overread.tools.base import ToolContext
-from overread.tools.measure import build, measure_masks
+from overread.tools.measure import build, error_of, measure_masks
+from overread.tools.segmenter import Segmentation
+from overread.tools.uncertainty import digits, length_error
 from tests.tools.conftest import MakeContext, image_of
 
 REF = ImageRef("st", "s0", "i0")
@@ -121,3 +124,58 @@ def test_pixels_are_the_unit_where_spacing_is_unknown(make_context: MakeContext)
     reply = call(make_context(phantom, images=[image]), image=1, target="heart", quantity="width")
     assert reply.content.endswith(" pixels")
     assert reply.artifact.values["unit"] == "pixels"
+
+
+def test_a_value_has_the_error_of_the_grid_where_outlines_are_sure(
+    make_context: MakeContext,
+) -> None:
+    phantom = generate("chest-xray", 5)
+    spacing = phantom.spacing_mm
+    wide = call(make_context(phantom), image=1, target="heart", quantity="width").artifact.values
+    assert wide["error"] == digits(length_error(spacing))
+    ratio = call(make_context(phantom), image=1, target="heart", quantity="width_ratio")
+    heart, thorax = (np.ptp(np.nonzero(phantom.masks[n])[1]) + 1 for n in ("heart", "thorax"))
+    of_heart, of_thorax = (length_error((1.0, 1.0)) / width for width in (heart, thorax))
+    expected = heart / thorax * math.hypot(of_heart, of_thorax)
+    assert ratio.artifact.values["error"] == digits(expected)
+    assert "\u00b1" not in ratio.content
+
+
+def test_doubt_about_an_outline_widens_the_error() -> None:
+    found = np.zeros((40, 40), np.float32)
+    found[10:20, 4:24] = 0.9
+    unsure = found.copy()
+    unsure[10:20, 24:34] = 0.4
+    image = Image(REF, np.zeros((40, 40), np.float32), spacing_mm=(1.0, 1.0))
+    sure, doubtful = (
+        error_of(image, "width", "mass", [Segmentation(p >= 0.5, p, True, 1.0)])
+        for p in (found, unsure)
+    )
+    assert sure == pytest.approx(length_error((1.0, 1.0)))
+    assert doubtful == pytest.approx(math.hypot(5.0, sure))
+    other = Segmentation(np.ones((40, 40), bool), np.ones((40, 40), np.float32), True, 1.0)
+    ratios = [
+        error_of(image, "width_ratio", "mass", [Segmentation(p >= 0.5, p, True, 1.0), other])
+        for p in (found, unsure)
+    ]
+    assert ratios[1] == pytest.approx(math.hypot(5.0 / 40, ratios[0]))
+
+
+def test_what_masks_are_usually_off_widens_the_error() -> None:
+    mask = np.zeros((40, 40), bool)
+    mask[10:20, 4:24] = True
+    image = Image(REF, np.zeros((40, 40), np.float32), spacing_mm=(1.0, 1.0))
+    sure, wrong = (
+        Segmentation(mask, mask.astype(np.float32), True, 1.0, errors=errors)
+        for errors in ({}, {"length": 0.1, "area": 0.2, "shift": 0.01})
+    )
+    for quantity, second, share in [
+        ("width", [], 0.1 * 20),
+        ("area", [], 0.2 * 200),
+        ("count", [], 0.0),
+        ("width_ratio", [sure], 0.1 * 1.0),
+        ("area_ratio", [sure], 0.2 * 1.0),
+        ("midline_shift", [sure], 0.01 * 20),
+    ]:
+        bare, full = (error_of(image, quantity, "mass", [one, *second]) for one in (sure, wrong))
+        assert full == pytest.approx(math.hypot(bare, share)), quantity

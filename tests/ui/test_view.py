@@ -8,7 +8,7 @@ from PIL import Image as PilImage
 from overread.tools.base import Artifact, Evidence
 from overread.ui.evidence_view import evidence_cards
 from overread.ui.view import View
-from overread.ui.wording import call_text, caveats, plain_markdown
+from overread.ui.wording import call_text, caveats, plain_markdown, told
 
 OVERLAY = Artifact(kind="overlay", name="overlay of heart", path="x.png", sha256="0" * 64)
 HOSTILE = '<img src="http://evil/x" onerror="alert(1)"> ![x](http://evil/y) [E9]'
@@ -106,3 +106,19 @@ def test_caveats_name_what_was_removed() -> None:
         "Removed: “A.” (no)",
         "Mended to “D.”: “B.” (C)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "values", "shown"),
+    [
+        ("measure width heart: 12 mm", {"error": 0.43, "unit": "mm"}, "12 mm (± 0.43 mm)"),
+        ("measure width_ratio heart: 0.5", {"error": 0.03, "unit": ""}, "0.5 (± 0.03)"),
+        ("quantify heart: 12 ± 0.43 mm", {"error": 0.43, "unit": "mm"}, "12 ± 0.43 mm"),
+        ("measure count nodule: 2", {"error": 0.0, "unit": ""}, "nodule: 2"),
+        ("segment heart: found", {}, "heart: found"),
+    ],
+)
+def test_an_error_is_shown_once(content: str, values: dict, shown: str) -> None:
+    item = evidence(content).model_copy(update={"values": values})
+    assert told(item).endswith(shown)
+    assert shown in evidence_cards([item])
