@@ -28,7 +28,7 @@ _WHAT_IMAGE = re.compile(
 # "or not" is the same as yes or no; the other words are of no use to tell alternatives apart.
 _DENIALS = frozenset({"not", "no", "absent", "none"})
 _EMPTY = frozenset(
-    {"a", "an", "the", "of", "in", "on", "at", "is", "it", "this", "image", "side", "answer"}
+    {"a", "an", "the", "of", "in", "on", "at", "to", "is", "it", "this", "image", "side", "answer"}
 )
 
 
@@ -49,14 +49,14 @@ def beside_the_point(question: str, answer: str) -> str | None:
     yes_or_no = _YES_NO.match(question) is not None
     if (led and yes_or_no) or any(mention.negated and mention.term in asked for mention in told):
         return None
-    if offered := _offered(question):
+    if choices := offered(question):
         said = set(re.findall(r"[\w-]+", language.spoken(answer).lower()))
         terms = {mention.term for mention in told}
-        for words in offered:
+        for words in choices:
             known = {mention.term for mention in language.mentions(" ".join(words))}
             if said & {word.lower() for word in words} or terms & known:
                 return None
-        return f"does not say {' or '.join(' '.join(words) for words in offered)}"
+        return f"does not say {' or '.join(' '.join(words) for words in choices)}"
     if not yes_or_no or asked & {mention.term for mention in told}:
         return None
     return "does not say yes or no"
@@ -75,7 +75,27 @@ def kind_asked(question: str) -> Mention | None:
     return said[0] if len(said) == 1 and said[0].term.kind in _KINDS else None
 
 
-def _offered(question: str) -> list[list[str]]:
+def in_listed_words(question: str, answer: str) -> str:
+    r"""Return an answer that begins with the alternative it means, where the question lists them.
+
+    A planner says "histology" where a list says "light microscopy"; whoever asked wants its words.
+
+    >>> in_listed_words("How was it made?\nAnswer with one of: CT, light microscopy.", "Histology [E2].")
+    'Light microscopy: Histology [E2].'
+    """
+    listed = _LISTED.search(question)
+    texts = listed[1].split(", ") if listed else []
+    spoken = language.spoken(answer).lower()
+    if any(text.lower() in spoken for text in texts):
+        return answer
+    told = {mention.term for mention in language.mentions(answer) if not mention.negated}
+    meant = [text for text in texts if told & {m.term for m in language.mentions(text)}]
+    if len(meant) != 1:
+        return answer
+    return f"{meant[0][:1].upper()}{meant[0][1:]}: {answer}"
+
+
+def offered(question: str) -> list[list[str]]:
     """Return the telling words of each alternative at the end of a question; none if there are none."""
     found = _OFFER.search(question.strip())
     if listed := _LISTED.search(question):

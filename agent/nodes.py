@@ -7,6 +7,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 from overread.agent import events, feedback
+from overread.agent.asked import in_listed_words
 from overread.agent.context import Surroundings
 from overread.agent.intake import check_question, describe, register
 from overread.agent.ledger import Ledger, spread_citations
@@ -222,7 +223,7 @@ class Nodes:
                 "transcript": [*state["transcript"], asdict(objection)],
             }
         problems = mended(problems, evidence, state["question"])
-        text = without(state["draft"], problems)
+        text = in_listed_words(state["question"], without(state["draft"], problems))
         return {"problems": [], "result": _result(text, problems)}
 
     async def sign_off(self, state: State) -> State:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 
 from overread.agent import language
+from overread.agent.asked import offered
 from overread.tools.base import Evidence
 
 _THING = r"((?:[\w'-]+ ){0,3}?[\w'-]+)"
@@ -40,8 +41,8 @@ _ASKED = tuple(
 _PLAIN = frozenset(
     {
         "abnormality", "answer", "anything", "case", "change", "difference", "disease", "doubt",
-        "evidence", "examination", "finding", "image", "it", "neighbour", "nothing", "one", "other",
-        "pathology", "picture", "prior", "problem", "question", "region", "side", "sign",
+        "evidence", "examination", "finding", "first", "image", "it", "neighbour", "nothing", "one", "other",
+        "pathology", "picture", "prior", "problem", "question", "region", "second", "side", "sign",
         "something", "study", "that", "these", "what",
     }
 )  # fmt: skip
@@ -51,7 +52,8 @@ def unspoken(sentence: str, own: Sequence[Evidence], question: str) -> str | Non
     """Return the thing that a sentence claims and its evidence never speaks of; None if there is none.
 
     Args:
-        sentence: Of an answer. A bare yes or no claims what the question asks about.
+        sentence: Of an answer. A bare yes or no claims what the question asks about, one of the
+            alternatives that it offers claims that one.
         own: The evidence that it cites.
         question: As asked.
 
@@ -63,6 +65,10 @@ def unspoken(sentence: str, own: Sequence[Evidence], question: str) -> str | Non
     if language.lead(sentence):
         things += [found[1] for pattern in _ASKED for found in pattern.finditer(question)]
     told = set(_words(" ".join(_told(entry) for entry in own)))
+    if not language.mentions(text):
+        said = set(_words(text))
+        choices = [" ".join(words) for words in offered(question)]
+        things += [choice for choice in choices if said & set(_words(choice))]
     for thing in things:
         known = language.mentions(thing) or re.search(r"\d", thing)
         if not known and not set(_words(thing)) & (_PLAIN | told):

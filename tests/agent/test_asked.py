@@ -1,6 +1,6 @@
 import pytest
 
-from overread.agent.asked import beside_the_point
+from overread.agent.asked import beside_the_point, in_listed_words
 from overread.agent.verifier import verify, without
 from overread.tools.base import Evidence
 
@@ -78,3 +78,22 @@ def test_an_answer_beside_the_point_is_taken_out_whole() -> None:
     assert without(answer, problems) == ""
     assert verify("The heart is seen [E1].", evidence, "Is the heart seen?") == []
     assert verify("There is not enough evidence.", evidence, "Is it PA or AP?") == []
+
+
+@pytest.mark.parametrize(
+    ("listed", "answer", "said"),
+    [
+        ("CT, light microscopy", "Histology [E2].", "Light microscopy: Histology [E2]."),
+        ("CT, light microscopy", "It is light microscopy [E2].", "It is light microscopy [E2]."),
+        ("CT, MR", "Histology [E2].", "Histology [E2]."),
+        ("a CT of the head, a CT of the chest", "CT [E2].", "CT [E2]."),
+        ("yes, no", "There is a nodule [E2].", "There is a nodule [E2]."),
+        ("chest, head", "There is not enough evidence.", "There is not enough evidence."),
+    ],
+)
+def test_an_answer_takes_the_words_of_the_alternative_it_means(
+    listed: str, answer: str, said: str
+) -> None:
+    question = f"What is it?\nAnswer with one of: {listed}."
+    assert in_listed_words(question, answer) == said
+    assert in_listed_words("What is it?", answer) == answer

@@ -428,6 +428,8 @@ def test_a_settled_limit_is_read_for_the_planner(
         ("", "No platelet [E2].", "platelet"),
         ("", "There is no evidence of a gallbladder [E3].", "gallbladder"),
         ("Does the image show a trachea?", "yes [E2].", "trachea"),
+        ("Is it a PA or an AP projection?", "AP [E1].", "ap"),
+        ("Who is it?\nAnswer with one of: a man, a woman.", "A woman [E2].", "woman"),
     ],
 )
 def test_what_no_list_of_terms_holds_must_be_in_the_evidence(
@@ -444,6 +446,8 @@ def test_what_no_list_of_terms_holds_must_be_in_the_evidence(
         ("Is at least one platelet annotated in this smear?", "Yes [E9]."),
         ("How many platelets are there?", "The count of platelets is 23 [E9]."),
         ("Is the image of sufficient quality?", "Yes [E1]."),
+        ("Is it a PA or an AP projection?", "PA [E1]."),
+        ("Which image is larger? Answer first or second.", "The second [E2]."),
         ("", "There is no difference between the images [E2]."),
     ],
 )
