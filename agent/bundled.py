@@ -6,6 +6,7 @@ by hash, so that everyone runs the same planner.
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -22,6 +23,8 @@ MANIFEST = "manifest.json"
 
 def planner_folder(data_dir: Path) -> Path:
     """Return the folder of the bundled planner, assembling it the first time (some 20 s).
+
+    That of an earlier version is then removed.
 
     Args:
         data_dir: The data folder; the planner goes to `models/planner-<hash>` below it.
@@ -95,6 +98,14 @@ def _assemble(folder: Path, manifest: dict[str, Any]) -> None:
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    _remove_older(folder)
+
+
+def _remove_older(folder: Path) -> None:
+    """Remove what an earlier version assembled, 280 MB each; it can be assembled again."""
+    for other in folder.parent.glob("planner-*"):
+        if other != folder and re.fullmatch(r"planner-[0-9a-f]{12}", other.name):
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def our_tensors(folder: Path) -> dict[str, Any]:

@@ -21,21 +21,22 @@ _END = (
 _NUMBER = r"(?:one|two|three|\d+)"
 _SOME = rf"(?:at least {_NUMBER}|more than {_NUMBER}|{_NUMBER} or more|any|an?|the|some)"
 _SIGNS = r"(?:(?:evidence|signs?|suspicion|history|presence|features|findings?) of )?"
-_CLAIMED = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        rf"\bthere (?:is|are|was|were) (?:no|not)? ?(?:{_SOME} )?{_SIGNS}{_THING}{_END}",
-        rf"(?:^|[,;:] |\bwith )(?:no|without) (?:{_SOME} )?{_SIGNS}{_THING}{_END}",
-        rf"\b(?:count|number|area|length|width|height|volume|diameter|size) of (?:the )?{_THING}(?= (?:is|are|was|were)\b)",
-    )
+
+
+def _patterns(*texts: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(text, re.IGNORECASE) for text in texts)
+
+
+_CLAIMED = _patterns(
+    rf"\bthere (?:is|are|was|were) (?:no|not)? ?(?:{_SOME} )?{_SIGNS}{_THING}{_END}",
+    rf"(?:^|[,;:] |\bwith )(?:no|without) (?:{_SOME} )?{_SIGNS}{_THING}{_END}",
+    r"\b(?:count|number|area|length|width|height|volume|diameter|size) of (?:the )?"
+    rf"{_THING}(?= (?:is|are|was|were)\b)",
 )
-_ASKED = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        rf"^\W*(?:is|are|was|were) there (?:{_SOME} )?{_SIGNS}{_THING}{_END}",
-        rf"^\W*(?:is|are|was|were) {_SOME} {_SIGNS}{_THING} (?:{_SEEN})\b",
-        rf"^\W*(?:does|do|can|could)\b[^?]*?\b(?:{_SHOW}) (?:{_SOME} )?{_SIGNS}{_THING}{_END}",
-    )
+_ASKED = _patterns(
+    rf"^\W*(?:is|are|was|were) there (?:{_SOME} )?{_SIGNS}{_THING}{_END}",
+    rf"^\W*(?:is|are|was|were) {_SOME} {_SIGNS}{_THING} (?:{_SEEN})\b",
+    rf"^\W*(?:does|do|can|could)\b[^?]*?\b(?:{_SHOW}) (?:{_SOME} )?{_SIGNS}{_THING}{_END}",
 )
 # What is asked or said of every image, and stands for no thing in it.
 _PLAIN = frozenset(

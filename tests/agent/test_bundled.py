@@ -9,7 +9,11 @@ from overread.imaging.errors import ConfigError
 
 @pytest.mark.slow
 def test_assembled_once_checked_and_loadable(tmp_path: Path) -> None:
+    older, other = (tmp_path / "models" / n for n in ("planner-0123456789ab", "planner-mine"))
+    for there in (older, other):
+        (there / "sub").mkdir(parents=True)
     folder = bundled.planner_folder(tmp_path)
+    assert not older.exists() and other.is_dir()
     made = (folder / "model.safetensors").stat().st_mtime_ns
     assert bundled.planner_folder(tmp_path) == folder
     assert (folder / "model.safetensors").stat().st_mtime_ns == made
