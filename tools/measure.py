@@ -26,6 +26,7 @@ from overread.tools.uncertainty import (
     length_error,
     ratio,
     with_error,
+    within,
 )
 
 VERSION = "measure 2"
@@ -197,6 +198,8 @@ def build(context: ToolContext) -> BaseTool:
         second = masks[reference] if reference else None
         value, unit = measure_masks(picture, quantity, target, masks[target], second)
         error = error_of(picture, quantity, target, list(found.values()))
+        pixel = max(picture.spacing_mm or geometry.PIXELS) if unit in ("mm", "pixels") else 0.0
+        near = within(Measured(value, error), pixel, quantity == "count")
         value = round(value, 2 if abs(value) < 2 else 1)
         values: dict[str, Value] = {
             "quantity": quantity,
@@ -213,7 +216,7 @@ def build(context: ToolContext) -> BaseTool:
             version=f"{VERSION}, {segmenter.version}",
             image=str(picture.ref),
             values=values,
-            confidence=round(min(one.confidence for one in found.values()), 2),
+            confidence=round(near * min(one.confidence for one in found.values()), 2),
             artifacts=(store_overlay(context.artifacts, picture, masks),),
         )
         named = None if quantity == "midline_shift" else reference

@@ -24,7 +24,15 @@ from overread.tools.segment import ImageNumber, Pixel
 from overread.tools.segmenter import Segmentation
 from overread.tools.sides import has_sides
 from overread.tools.targets import name_in
-from overread.tools.uncertainty import Measured, area_error, digits, length_error, ratio, with_error
+from overread.tools.uncertainty import (
+    Measured,
+    area_error,
+    digits,
+    length_error,
+    ratio,
+    with_error,
+    within,
+)
 from overread.tools.volume import volume
 
 VERSION = "quantify 1"
@@ -116,6 +124,7 @@ def build(context: ToolContext) -> BaseTool:
             "error": digits(measured.error),
             **work.extra,
         }
+        pixel = max(work.spacing) if unit == work.length else 0.0
         artifacts: tuple[Artifact, ...] = ()
         if work.masks:
             artifacts = (store_overlay(context.artifacts, work.picture, work.masks),)
@@ -126,7 +135,7 @@ def build(context: ToolContext) -> BaseTool:
             version=version,
             image=str(work.picture.ref),
             values=values,
-            confidence=round(work.sure, 2),
+            confidence=round(work.sure * within(measured, pixel), 2),
             artifacts=artifacts,
         )
         return f"quantify {quantity} {what} in image {image}: {told}", result

@@ -20,6 +20,10 @@ from overread.tools.segmenter import ErrorKind, Segmentation
 LOOSE, TIGHT = 0.3, 0.7
 """Probabilities at which a mask may as well end."""
 
+NEAR = 0.2
+"""Share of a value within which a measurement is called right; as benchmarks of open questions do."""
+
+_FEW = 10
 _UNIFORM = 1 / math.sqrt(12)
 """Standard deviation of what lies anywhere within one pixel."""
 
@@ -91,6 +95,26 @@ def ratio(first: Measured, second: Measured) -> Measured:
     value = first.value / second.value
     relative = math.hypot(first.error / first.value, second.error / second.value)
     return Measured(value, value * relative)
+
+
+def within(measured: Measured, floor: float = 0.0, count: bool = False) -> float:
+    """Return the probability that the truth is near: within a fifth of the value, errors being normal.
+
+    Args:
+        measured: Value and error.
+        floor: What is near of any value; a pixel, of lengths.
+        count: It is a whole number, of which the truth is near only where it is the same; from
+            eleven on a fifth counts, too.
+
+    >>> round(within(Measured(10.0, 2.0)), 2), within(Measured(3.0, 0.0), count=True)
+    (0.68, 1.0)
+    """
+    margin = max(floor, NEAR * abs(measured.value))
+    if count:
+        margin = max(0.5, margin) if measured.value > _FEW else 0.5
+    if measured.error == 0:
+        return 1.0
+    return math.erf(margin / (measured.error * math.sqrt(2)))
 
 
 def digits(error: float) -> float:

@@ -9,7 +9,7 @@ from overread.imaging.study import Image, ImageRef
 from overread.tools.base import ToolContext
 from overread.tools.measure import build, error_of, measure_masks
 from overread.tools.segmenter import Segmentation
-from overread.tools.uncertainty import digits, length_error
+from overread.tools.uncertainty import Measured, digits, length_error, within
 from tests.tools.conftest import MakeContext, image_of
 
 REF = ImageRef("st", "s0", "i0")
@@ -179,3 +179,18 @@ def test_what_masks_are_usually_off_widens_the_error() -> None:
     ]:
         bare, full = (error_of(image, quantity, "mass", [one, *second]) for one in (sure, wrong))
         assert full == pytest.approx(math.hypot(bare, share)), quantity
+
+
+def test_confidence_counts_what_the_value_may_be_off(make_context: MakeContext) -> None:
+    assert within(Measured(10.0, 2.0)) == pytest.approx(0.6827, abs=1e-4)
+    assert within(Measured(10.0, 0.5), count=True) == pytest.approx(0.6827, abs=1e-4)
+    assert within(Measured(20.0, 4.0), count=True) == pytest.approx(0.6827, abs=1e-4)
+    assert within(Measured(0.1, 2.0)) < 0.01
+    phantom = generate("chest-xray", 5)
+    sure, touching = (
+        call(make_context(phantom), image=1, target="heart", **asked).artifact
+        for asked in ({"quantity": "width"}, {"quantity": "distance", "reference": "thorax"})
+    )
+    assert sure.confidence == 0.9  # the structure's own
+    assert touching.values["value"] == 0.0
+    assert touching.confidence == round(0.9 * math.erf(math.sqrt(3)), 2)
