@@ -81,3 +81,9 @@ def cited(text: str, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
     """Return the evidence that a text cites, in order of citation; unknown ids are left out."""
     by_id = {entry.id: entry for entry in evidence}
     return tuple(by_id[name] for name in citations(text) if name in by_id)
+
+
+def weakest(text: str, evidence: Sequence[Evidence]) -> Evidence | None:
+    """Return the least sure evidence that a text cites; None if none states a confidence."""
+    stated = [entry for entry in cited(text, evidence) if entry.confidence is not None]
+    return min(stated, key=lambda entry: entry.confidence or 0.0, default=None)

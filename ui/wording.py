@@ -5,7 +5,11 @@ import re
 from typing import Any
 
 from overread.agent.answer import Answer, Usage
+from overread.agent.ledger import weakest
 from overread.tools.base import Evidence
+
+UNSURE = 0.6
+"""Below it an answer is wrong more often than right, on held-out phantoms (docs/evaluation.md)."""
 
 _CITATION = re.compile(r"\\?\[(E[1-9][0-9]*)\\?\]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#!|~^$])")
@@ -48,7 +52,7 @@ def time_split(usage: Usage) -> str:
 
 
 def caveats(answer: Answer) -> list[str]:
-    """Say what a reader must know beside the answer: what was mended or removed, what it waits for."""
+    """Say what a reader must know beside the answer: what was mended or removed, or is unsure."""
     lines = []
     if answer.waiting == "clarify":
         lines.append("This is a question to you: reply to go on.")
@@ -57,6 +61,9 @@ def caveats(answer: Answer) -> list[str]:
     for item in answer.removed:
         how = f"Mended to “{item.instead}”" if item.instead else "Removed"
         lines.append(f"{how}: “{item.sentence}” ({item.reason})")
+    least = weakest(answer.text, answer.evidence)
+    if least is not None and (least.confidence or 0.0) < UNSURE:
+        lines.append(f"Unsure ({least.confidence:.0%}): look at {least.id} yourself.")
     return lines
 
 

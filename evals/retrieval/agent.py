@@ -11,7 +11,7 @@ from overread.agent.events import AnswerReady, StepPlanned
 from overread.agent.profiles import load_profile
 from overread.agent.threads import in_thread
 from overread.evals.items import Item
-from overread.evals.subjects.agent import ablated, confidence
+from overread.evals.subjects.agent import ablated
 from overread.evals.subjects.base import Reply
 from overread.imaging.errors import PlannerUnavailable
 from overread.tools.registry import build_tools
@@ -68,7 +68,7 @@ class TracedAgent:
             raise PlannerUnavailable("the question was given up before it was answered")
         return Reply(
             text=answer.text,
-            confidence=confidence(answer.text, answer.evidence),
+            confidence=answer.confidence,
             abstained=answer.abstained,
             evidence=tuple(
                 entry.model_dump(mode="json", include=_TOLD) for entry in answer.evidence

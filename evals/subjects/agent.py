@@ -72,7 +72,7 @@ class AgentSubject:
             ranking = as_named(cases(answer.text, answer.evidence), item, resources)
         return Reply(
             text=answer.text,
-            confidence=confidence(answer.text, answer.evidence),
+            confidence=answer.confidence,
             abstained=answer.abstained,
             evidence=told(answer.text, answer.evidence),
             removed=len(answer.removed),
@@ -81,12 +81,6 @@ class AgentSubject:
             ranking=ranking,
             detail=answer.usage.model_dump(include={"steps", "refused_steps", "tool_calls"}),
         )
-
-
-def confidence(text: str, evidence: Sequence[Evidence]) -> float | None:
-    """Return the confidence of the weakest evidence that a text cites; None if none states one."""
-    sure = [entry.confidence for entry in cited(text, evidence) if entry.confidence is not None]
-    return min(sure, default=None)
 
 
 def told(text: str, evidence: Sequence[Evidence]) -> tuple[dict[str, Any], ...]:

@@ -7,10 +7,11 @@ from typing import Any
 
 import openai
 
+from overread.agent.ledger import weakest
 from overread.agent.threads import in_thread
 from overread.evals.items import Item
 from overread.evals.patience import is_passing
-from overread.evals.subjects.agent import confidence, told
+from overread.evals.subjects.agent import told
 from overread.evals.subjects.base import Reply
 from overread.imaging.errors import OverreadError, UnreadableImage
 from overread.imaging.sniff import Kind, kind_of
@@ -71,9 +72,10 @@ class AgentEndpointSubject:
         text = (reply.choices[0].message.content or "").strip()
         details: dict[str, Any] = (reply.model_extra or {}).get("overread") or {}
         evidence = [Evidence.model_validate(entry) for entry in details.get("evidence", [])]
+        least = weakest(text, evidence)
         return Reply(
             text=text,
-            confidence=confidence(text, evidence),
+            confidence=None if least is None else least.confidence,
             abstained=bool(details.get("abstained")),
             evidence=told(text, evidence),
             removed=len(details.get("removed", [])),

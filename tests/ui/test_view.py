@@ -109,6 +109,23 @@ def test_caveats_name_what_was_removed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "sure", "said"),
+    [
+        ("Yes [E1].", 0.52, ["Unsure (52%): look at E1 yourself."]),
+        ("Yes [E1].", 0.9, []),
+        ("Yes [E1].", None, []),
+        ("There is not enough evidence.", 0.52, []),
+    ],
+)
+def test_an_unsure_answer_says_so(text: str, sure: float | None, said: list[str]) -> None:
+    from overread.agent.answer import Answer
+
+    answer = Answer(text=text, evidence=(evidence("found", sure),))
+    assert caveats(answer) == said
+    assert answer.confidence == (sure if "E1" in text else None)
+
+
+@pytest.mark.parametrize(
     ("content", "values", "shown"),
     [
         ("measure width heart: 12 mm", {"error": 0.43, "unit": "mm"}, "12 mm (± 0.43 mm)"),
