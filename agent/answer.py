@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, computed_field
 
 from overread.agent.ledger import weakest
 from overread.tools.base import Artifact, Evidence
@@ -78,6 +78,7 @@ class Answer(BaseModel, frozen=True, extra="forbid"):
     session: str = ""
     disclaimer: str = DISCLAIMER
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def confidence(self) -> float | None:
         """0..1, of the least sure evidence that the text cites; None if none states one.

@@ -148,7 +148,9 @@ def simple_tools(context: ToolContext, names: object = None) -> list[BaseTool]:
         found = bool(np.max(picture.pixels) > 250) if target == "nodule" else False
         values = {"found": found, "target": target}
         content = f"find {target} in image {image}: {'found' if found else 'not found'}"
-        return content, ToolResult(version="1", image=str(picture.ref), values=values)
+        return content, ToolResult(
+            version="1", image=str(picture.ref), values=values, confidence=0.9
+        )
 
     return [
         make_tool(brightness, name="brightness", description="Mean.", arguments=BrightnessArgs),

@@ -110,6 +110,7 @@ def test_a_question_with_an_image(planner, serve, picture):
     assert [entry["id"] for entry in details["evidence"]] == ["E1", "E2"]
     assert details["evidence"][1]["values"] == {"found": True, "target": "nodule"}
     assert (details["abstained"], details["removed"]) == (False, [])
+    assert details["confidence"] == 0.9
     assert details["usage"]["tool_calls"] == 1 and details["usage"]["steps"] == 2
     assert details["ignored"] == ["seed", "temperature"]
     assert "Not for diagnosis" in details["disclaimer"]
