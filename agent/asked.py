@@ -36,7 +36,8 @@ def beside_the_point(question: str, answer: str) -> str | None:
     """Return why an answer does not answer its question; None where it may.
 
     Only what is plain is held against it: a question with alternatives at its end, or a list of them,
-    wants one of them, a yes-or-no question wants yes or no. To say that what is asked about is not there answers both.
+    wants one of them, a yes-or-no question wants yes or no. To say that what is asked about is not
+    there answers both.
 
     >>> beside_the_point("Is it a PA or an AP projection?", "8 similar cases were found [E2].")
     'does not say PA or AP projection'

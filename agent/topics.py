@@ -42,9 +42,9 @@ _ASKED = _patterns(
 _PLAIN = frozenset(
     {
         "abnormality", "answer", "anything", "case", "change", "difference", "disease", "doubt",
-        "evidence", "examination", "finding", "first", "image", "it", "neighbour", "nothing", "one", "other",
-        "pathology", "picture", "prior", "problem", "question", "region", "second", "side", "sign",
-        "something", "study", "that", "these", "what",
+        "evidence", "examination", "finding", "first", "image", "it", "neighbour", "nothing", "one",
+        "other", "pathology", "picture", "prior", "problem", "question", "region", "second", "side",
+        "sign", "something", "study", "that", "these", "what",
     }
 )  # fmt: skip
 

@@ -72,6 +72,11 @@ class MeasureArgs(BaseModel, extra="forbid"):
     )
 
 
+def kind_of(quantity: str) -> ErrorKind:
+    """Return which of a segmenter's usual errors a quantity has."""
+    return _KINDS.get(quantity, "length")
+
+
 def measure_masks(
     image: Image, quantity: str, target: str, mask: Mask, reference: Mask | None = None
 ) -> tuple[float, str]:
@@ -150,8 +155,7 @@ def error_of(image: Image, quantity: str, target: str, found: Sequence[Segmentat
             scale = geometry.extent(masks[1], spacing)[1]
         elif quantity == "distance":  # where a border lies is told by half of a length
             scale = geometry.axes(masks[place], spacing)[0] / 2
-        kind = _KINDS.get(quantity, "length")
-        parts.append(with_error(one, varied(place), 0.0, kind, scale).error)
+        parts.append(with_error(one, varied(place), 0.0, kind_of(quantity), scale).error)
     return math.hypot(*parts, _grid_error(image, quantity, masks))
 
 

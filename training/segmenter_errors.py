@@ -22,18 +22,10 @@ from overread.imaging.phantoms import sample
 from overread.imaging.vocabulary import DOMAINS
 from overread.tools import geometry
 from overread.tools.bundled_segmenter import ERRORS, WEIGHTS, BundledSegmenter
-from overread.tools.measure import error_of, measure_masks
+from overread.tools.measure import error_of, kind_of, measure_masks
 from overread.tools.segmenter import ErrorKind, Segmentation
 
-KINDS: dict[str, ErrorKind] = {
-    "long_axis": "length",
-    "short_axis": "length",
-    "width": "length",
-    "height": "length",
-    "area": "area",
-    "count": "count",
-    "midline_shift": "shift",
-}
+QUANTITIES = ("long_axis", "short_axis", "width", "height", "area", "count", "midline_shift")
 _COUNTED = {"nuclei"} | {name for _, findings in DOMAINS.values() for name in findings}
 _WITHIN = 0.683
 """Of a normal distribution within one standard deviation."""
@@ -59,7 +51,7 @@ def shares(number: int) -> dict[str, dict[ErrorKind, list[float]]]:
             made = _bare(segmenter.segment(image, target))
             if not made.found:
                 continue
-            for quantity, kind in KINDS.items():
+            for quantity in QUANTITIES:
                 if quantity == "count" and target not in _COUNTED:
                     continue
                 found, true, scale = [made], [truth], None
@@ -72,7 +64,9 @@ def shares(number: int) -> dict[str, dict[ErrorKind, list[float]]]:
                 value, _ = measure_masks(image, quantity, target, *(one.mask for one in found))
                 known, _ = measure_masks(image, quantity, target, *true)
                 stated = error_of(image, quantity, target, found)
-                lacking[target][kind].append(share(abs(value - known), stated, scale or value))
+                lacking[target][kind_of(quantity)].append(
+                    share(abs(value - known), stated, scale or value)
+                )
     return lacking
 
 
