@@ -1,7 +1,8 @@
 """What a settled limit decides: a measurement on one side of it is a finding, or is none.
 
 The heart is enlarged where it is wider than half of the thorax; the midline is shifted from 5 mm on
-(`polarity`). There is nothing to judge then: a planner that says otherwise has misread a number.
+(`polarity`). There is nothing to judge then, unless the limit lies within the measurement's error: a
+planner that says otherwise has misread a number.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from overread.agent import language, polarity
 from overread.agent.ledger import cited
 from overread.tools.base import Evidence
+from overread.tools.report_text import CARDIOTHORACIC_LIMIT
 
 _DECIDED = frozenset({"cardiomegaly", "midline shift"})
 
@@ -29,10 +31,19 @@ def verdicts(sentence: str, evidence: Sequence[Evidence], question: str) -> list
     for mention in said or asked:
         for entry in cited(sentence, evidence):
             stance = polarity.stance(entry, mention.term, of_others=False)
-            if "quantity" not in entry.values or stance is None or stance.found is None:
+            if stance is None or stance.found is None or not _is_clear(entry):
                 continue
             claim = f"there is {'' if stance.found else 'no '}{mention.term.name} [{entry.id}]."
             if any(one.term == mention.term and not one.negated for one in asked):
                 found.append(f"{'Yes' if stance.found else 'No'}, {claim}")
             found.append(claim.capitalize().replace("[e", "[E"))
     return found
+
+
+def _is_clear(entry: Evidence) -> bool:
+    """Whether evidence is a measurement that is further from its limit than it may be off."""
+    values = entry.values
+    if "quantity" not in values:
+        return False
+    limit = polarity.SHIFT_MM if values["quantity"] == "midline_shift" else CARDIOTHORACIC_LIMIT
+    return abs(float(values.get("value") or 0) - limit) >= float(values.get("error") or 0)

@@ -414,6 +414,15 @@ def test_a_settled_limit_is_read_for_the_planner(
     assert problem.instead == instead
 
 
+@pytest.mark.parametrize(("error", "clear"), [(0.022, True), (0.03, True), (0.031, False)])
+def test_a_limit_within_the_error_decides_nothing(error: float, clear: bool) -> None:
+    entry = ratio(0.47)
+    known = [INTAKE, entry.model_copy(update={"values": {**entry.values, "error": error}})]
+    question, answer = "Is there cardiomegaly?", "Yes, there is cardiomegaly [E2]."
+    (problem,) = mended(verify(answer, known, question), known, question)
+    assert bool(problem.instead) == clear
+
+
 @pytest.mark.parametrize(
     ("question", "answer", "thing"),
     [
