@@ -16,6 +16,7 @@ from overread.tools.explain import TOOL, ExplainArgs, explained
 from overread.tools.targets import name_in
 from overread.ui.desk import Desk
 from overread.ui.rooms import Room
+from overread.ui.wording import told
 
 
 def evidence_facts(desk: Desk, evidence: Evidence) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def evidence_facts(desk: Desk, evidence: Evidence) -> dict[str, Any]:
     return {
         "id": evidence.id,
         "tool": evidence.tool,
-        "content": evidence.content,
+        "content": told(evidence),
         "image": evidence.image,
         "layers": _names(evidence),
         "box": arguments.get("box"),

@@ -34,7 +34,8 @@ def told(evidence: Evidence) -> str:
     error, unit = evidence.values.get("error"), evidence.values.get("unit")
     if not isinstance(error, int | float) or not error or "±" in evidence.content:
         return evidence.content
-    return f"{evidence.content} (± {error:g}{f' {unit}' if unit else ''})"
+    spaced = f"± {error:g} {unit or ''}".rstrip().replace(" ", "\N{NO-BREAK SPACE}")
+    return f"{evidence.content} ({spaced})"
 
 
 def time_split(usage: Usage) -> str:
