@@ -33,7 +33,9 @@ def verdicts(sentence: str, evidence: Sequence[Evidence], question: str) -> list
             stance = polarity.stance(entry, mention.term, of_others=False)
             if stance is None or stance.found is None or not _is_clear(entry):
                 continue
-            claim = f"there is {'' if stance.found else 'no '}{mention.term.name} [{entry.id}]."
+            side = f" to the {min(stance.sides)}" if stance.found and len(stance.sides) == 1 else ""
+            named = f"{'' if stance.found else 'no '}{mention.term.name}{side}"
+            claim = f"there is {named} [{entry.id}]."
             if any(one.term == mention.term and not one.negated for one in asked):
                 found.append(f"{'Yes' if stance.found else 'No'}, {claim}")
             found.append(claim.capitalize().replace("[e", "[E"))

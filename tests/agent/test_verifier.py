@@ -414,6 +414,17 @@ def test_a_settled_limit_is_read_for_the_planner(
     assert problem.instead == instead
 
 
+@pytest.mark.parametrize(("value", "towards", "said"), [
+    (5.7, "left", "There is midline shift to the left [E2]."),
+    (5.7, None, "There is midline shift [E2]."),
+])  # fmt: skip
+def test_a_shift_is_told_with_its_side(value: float, towards: str | None, said: str) -> None:
+    entry = measured(2, "midline_shift", "ventricles", None, value, "mm")
+    known = [INTAKE, entry.model_copy(update={"values": {**entry.values, "towards": towards}})]
+    (problem,) = mended(verify("There is no midline shift [E2].", known), known)
+    assert problem.instead == said
+
+
 @pytest.mark.parametrize(("error", "clear"), [(0.022, True), (0.03, True), (0.031, False)])
 def test_a_limit_within_the_error_decides_nothing(error: float, clear: bool) -> None:
     entry = ratio(0.47)
