@@ -84,8 +84,7 @@ def in_listed_words(question: str, answer: str) -> str:
     >>> in_listed_words("How was it made?\nAnswer with one of: CT, light microscopy.", "Histology [E2].")
     'Light microscopy: Histology [E2].'
     """
-    listed = _LISTED.search(question)
-    texts = listed[1].split(", ") if listed else []
+    texts = _listed(question)
     spoken = language.spoken(answer).lower()
     if any(text.lower() in spoken for text in texts):
         return answer
@@ -98,14 +97,19 @@ def in_listed_words(question: str, answer: str) -> str:
 
 def offered(question: str) -> list[list[str]]:
     """Return the telling words of each alternative at the end of a question; none if there are none."""
-    found = _OFFER.search(question.strip())
-    if listed := _LISTED.search(question):
-        texts = listed[1].split(", ")
-    elif found is None or _OPEN.match(question.strip(" ?.")):
-        return []
-    else:
+    texts = _listed(question)
+    if not texts:
+        found = _OFFER.search(question.strip())
+        if found is None or _OPEN.match(question.strip(" ?.")):
+            return []
         texts = [*found[1].split(", "), found[2]]
     items = [[word for word in text.split() if word.lower() not in _EMPTY] for text in texts]
     if any(not words or words[0].isdigit() or words[0].lower() in _DENIALS for words in items):
         return []
     return items
+
+
+def _listed(question: str) -> list[str]:
+    """Return the alternatives that a question lists after a colon; none if it lists none."""
+    found = _LISTED.search(question)
+    return found[1].split(", ") if found else []

@@ -35,10 +35,10 @@ def verdicts(sentence: str, evidence: Sequence[Evidence], question: str) -> list
                 continue
             side = f" to the {min(stance.sides)}" if stance.found and len(stance.sides) == 1 else ""
             named = f"{'' if stance.found else 'no '}{mention.term.name}{side}"
-            claim = f"there is {named} [{entry.id}]."
+            claim = f"{named} [{entry.id}]."
             if any(one.term == mention.term and not one.negated for one in asked):
-                found.append(f"{'Yes' if stance.found else 'No'}, {claim}")
-            found.append(claim.capitalize().replace("[e", "[E"))
+                found.append(f"{'Yes' if stance.found else 'No'}, there is {claim}")
+            found.append(f"There is {claim}")
     return found
 
 

@@ -65,16 +65,19 @@ def unspoken(sentence: str, own: Sequence[Evidence], question: str) -> str | Non
     things = [found[1] for pattern in _CLAIMED for found in pattern.finditer(text)]
     if language.lead(sentence):
         things += [found[1] for pattern in _ASKED for found in pattern.finditer(question)]
-    told = set(_words(" ".join(_told(entry) for entry in own)))
     if not language.mentions(text):
         said = set(_words(text))
         choices = [" ".join(words) for words in offered(question)]
         things += [choice for choice in choices if said & set(_words(choice))]
-    for thing in things:
-        known = language.mentions(thing) or re.search(r"\d", thing)
-        if not known and not set(_words(thing)) & (_PLAIN | told):
-            return thing.lower()
-    return None
+    strange = [
+        thing
+        for thing in things
+        if not (language.mentions(thing) or re.search(r"\d", thing) or _PLAIN & set(_words(thing)))
+    ]
+    if not strange:
+        return None
+    told = set(_words(" ".join(_told(entry) for entry in own)))
+    return next((thing.lower() for thing in strange if not told & set(_words(thing))), None)
 
 
 def _told(entry: Evidence) -> str:

@@ -188,7 +188,7 @@ def _check_mentions(
 def _check_structure(mention: Mention, own: Sequence[Evidence]) -> str | None:
     if not polarity.named(mention.term, own):
         told = sorted(places.given_by(own))
-        return _absent(mention, own) + (f"; it says {' and '.join(told)}" if told else "")
+        return _absent(mention.term.name, own) + (f"; it says {' and '.join(told)}" if told else "")
     stances = [polarity.stance(entry, mention.term, of_others=False) for entry in own]
     found = [stance.found for stance in stances if stance is not None]
     if found and not any(found) and not mention.negated:
@@ -205,7 +205,7 @@ def _check_finding(mention: Mention, own: Sequence[Evidence], of_others: bool) -
         if (stance := polarity.stance(entry, mention.term, of_others)) is not None
     ]
     if not stances:
-        return _absent(mention, own)
+        return _absent(name, own)
     where = ", ".join(entry.id for entry, _ in stances)
     if not mention.negated:
         bearing = [(entry, stance) for entry, stance in stances if stance.found is not False]
@@ -254,7 +254,7 @@ def _check_kind(sentence: str, known: Sequence[Evidence], question: str) -> str 
 
 def _check_topic(sentence: str, own: Sequence[Evidence], question: str) -> str | None:
     thing = topics.unspoken(sentence, own, question)
-    return f"{', '.join(entry.id for entry in own)} says nothing of {thing}" if thing else None
+    return _absent(thing, own) if thing else None
 
 
 def _check_sweeping(
@@ -269,6 +269,6 @@ def _check_sweeping(
     return None
 
 
-def _absent(mention: Mention, own: Sequence[Evidence]) -> str:
+def _absent(name: str, own: Sequence[Evidence]) -> str:
     where = ", ".join(entry.id for entry in own) or "the cited evidence"
-    return f"{where} says nothing of {mention.term.name}"
+    return f"{where} says nothing of {name}"

@@ -58,11 +58,12 @@ class BundledSegmenter:
                 f"{weights} is not a weights file of this segmenter: {error}"
             ) from error
         self._net.eval()
+        digest = file_hash(weights)
         told = json.loads(ERRORS.read_text("utf-8"))
-        self._errors = told["errors"] if told["segmenter"] == file_hash(weights) else {}
+        self._errors = told["errors"] if told["segmenter"] == digest else {}
         self._clicks = None
         if clicks is not None:
-            self._clicks, version = _click_head(clicks, weights)
+            self._clicks, version = _click_head(clicks, weights, digest)
             self.version += f", clicks {version}"
         self._maps: FeatureCache[list[Tensor]] = FeatureCache()
 
@@ -144,7 +145,7 @@ def _pointed_at(probability: NDArray[np.float32]) -> Segmentation:
     return Segmentation(mask, probability, bool(mask.any()), sure, INSIDE)
 
 
-def _click_head(path: Path, weights: Path) -> tuple[ClickHead, str]:
+def _click_head(path: Path, weights: Path, digest: str) -> tuple[ClickHead, str]:
     state, metadata = _load(path)
     head = ClickHead()
     try:
@@ -152,7 +153,7 @@ def _click_head(path: Path, weights: Path) -> tuple[ClickHead, str]:
         version = metadata["version"]
     except (KeyError, RuntimeError) as error:
         raise ConfigError(f"{path} is not a weights file of the click head: {error}") from error
-    if metadata.get("backbone") != file_hash(weights):
+    if metadata.get("backbone") != digest:
         raise ConfigError(f"{path} was trained on other features than those of {weights}")
     return head.eval(), version
 

@@ -73,7 +73,8 @@ def whole(split: Split) -> list[str]:
 def inherited(weights: Path) -> list[str]:
     """Return what lies beside earlier weights; without it, all patients of the training split.
 
-    The weights are a file or its folder. Our recipes learn from no other patients, so that says too much rather than too little.
+    The weights are a file or its folder. Our recipes learn from no other patients, so that says too
+    much rather than too little.
 
     Raises:
         InputError: The manifest cannot be read.

@@ -53,7 +53,7 @@ def time_split(usage: Usage) -> str:
 
 
 def caveats(answer: Answer) -> list[str]:
-    """Say what a reader must know beside the answer: what was mended or removed, or is unsure."""
+    """Say what a reader must know beside the answer: what it waits for, what was removed, what is unsure."""
     lines = []
     if answer.waiting == "clarify":
         lines.append("This is a question to you: reply to go on.")
