@@ -35,7 +35,7 @@ from overread.tools.uncertainty import (
 )
 from overread.tools.volume import volume
 
-VERSION = "quantify 1"
+VERSION = "quantify 2"
 Quantity = Literal[
     "intensity", "diameters", "area", "volume", "distance", "midline_shift", "width_ratio",
     "height_ratio",
