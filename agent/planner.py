@@ -20,6 +20,8 @@ from overread.imaging.errors import NoUsableReply, PlannerUnavailable
 OnText = Callable[[str], None]
 ToolChoice = Literal["auto", "none", "required"]
 _ATTEMPTS, _PAUSE_S = 2, 0.5
+_ENDLESS = {"max_pattern_size": 32, "min_count": 8}
+"""Up to so many tokens, so often without a break: such a reply is no step, and ends at its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Planner:
         self._temperature = temperature
         self._url = config.url
         self._timeout_s = config.timeout_s
+        # A field of vLLM's own; another endpoint may refuse what it does not know.
+        self._own = {} if config.base_url else {"extra_body": {"repetition_detection": _ENDLESS}}
         self._client = openai.AsyncOpenAI(
             base_url=config.url,
             api_key=config.api_key or "none",
@@ -151,6 +155,7 @@ class Planner:
             "max_tokens": self.profile.max_output_tokens,
             "stream": True,
             "stream_options": {"include_usage": True},
+            **self._own,
         }
         stream: openai.AsyncStream[ChatCompletionChunk]
         stream = await self._client.chat.completions.create(**request | options)

@@ -10,13 +10,18 @@ with reports of similar patients that give another answer.
 import argparse
 import asyncio
 import json
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from rich.console import Console
+from rich.table import Table
+
 from overread.agent.config import load_config
+from overread.agent.serving import ensure_server
 from overread.evals.items import Item
-from overread.imaging.errors import InputError
+from overread.imaging.errors import InputError, OverreadError
 from overread.imaging.files import ORDINARY, write_whole
 from overread.index.embedder import load_embedder
 from overread.training.asking import Asker, for_each, make_asker, shown
@@ -79,6 +84,10 @@ class Copying:
     helped: Share
     alone: Share
     retrieved: Share
+
+    def shares(self) -> dict[str, Share]:
+        """Return the measures by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def summarise(rows: Sequence[Exposure]) -> Copying:
@@ -144,10 +153,17 @@ def measure(
     return [rows[place] for place in range(len(marked))]
 
 
-def main() -> None:
-    """Parse the command line, measure and write."""
-    from overread.training.phantom_examples import phantom_examples
+def table(found: Copying) -> Table:
+    """Return the measures as counts and shares."""
+    made = Table("questions", "of", "share")
+    for name, share in found.shares().items():
+        rate = "-" if share.rate is None else f"{100 * share.rate:.1f} %"
+        made.add_row(name, f"{share.hits} of {share.of}", rate)
+    return made
 
+
+def main() -> int:
+    """Parse the command line, measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="bundled", help="As of 'overread train pairs'.")
     parser.add_argument("--split", choices=("validation", "test"), default="validation")
@@ -155,8 +171,27 @@ def main() -> None:
     parser.add_argument("--reports", type=int, default=700, help="Patients of the contexts.")
     parser.add_argument("--task", choices=("direct", "agent"), default="agent")
     parser.add_argument("--concurrency", type=int, default=8)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("runs/copying.json"))
     args = parser.parse_args()
+    try:
+        rows = _run(args)
+    except OverreadError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    found = summarise(rows)
+    measures = {
+        name: {**asdict(share), "rate": share.rate} for name, share in found.shares().items()
+    }
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    told = {"model": args.model, "measures": measures, "rows": [asdict(row) for row in rows]}
+    write_whole(args.out, json.dumps(told, indent=1), mode=ORDINARY)
+    Console().print(table(found))
+    return 0
+
+
+def _run(args: argparse.Namespace) -> list[Exposure]:
+    from overread.training.phantom_examples import phantom_examples
+
     config = load_config()
     examples = [
         example
@@ -166,17 +201,9 @@ def main() -> None:
     embedder = load_embedder(config.index.embedder)
     pool = open_pool(config.data / "training" / "reports", embedder, args.reports)
     with shown("questions") as progress:
-        asker = make_asker(args.model, config)
-        rows = measure(examples, asker, pool, args.concurrency, progress)
-    found = {
-        name: {"hits": share.hits, "of": share.of, "rate": share.rate}
-        for name in ("copied", "misled", "over_reliance", "helped", "alone", "retrieved")
-        if (share := getattr(summarise(rows), name))
-    }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    told = {"model": args.model, "measures": found, "rows": [asdict(row) for row in rows]}
-    write_whole(args.out, json.dumps(told, indent=1), mode=ORDINARY)
+        asker = make_asker(args.model, config, ensure_server)
+        return measure(examples, asker, pool, args.concurrency, progress)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -8,7 +8,7 @@ findings. Each corruption is applied to the queries alone, as a new source's pic
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,9 @@ def by_scanner(records: Sequence[Record]) -> dict[str, Gaps]:
     return found
 
 
-def tables(rows: Sequence[Row], records: Sequence[Record]) -> list[Table]:
+def tables(
+    rows: Sequence[Row], scanners: Mapping[str, Gaps], groups: Sequence[Gaps]
+) -> list[Table]:
     """Return recall under corruption, on unseen scanners, and by group."""
     names = [f"recall@{k}" for k in RECALL_AT]
     hold = Table("corruption", "severity", *names, f"precision@{PLACES}")
@@ -105,20 +107,20 @@ def tables(rows: Sequence[Row], records: Sequence[Record]) -> list[Table]:
         cells = [f"{row[key][0]:.3f} ({row[key][1]:.3f} to {row[key][2]:.3f})" for key in _KEYS]
         hold.add_row(row["corruption"], str(row["severity"] or ""), *cells)
     shift = Table("domain", "known scanners", "n", "unseen scanner", "n", "gap, 95 %")
-    for domain, gaps in by_scanner(records).items():
+    for domain, gaps in scanners.items():
         both = gaps.groups | gaps.small
         cells = []
         for name in ("known", "held out"):
             cells += [f"{both[name].mean:.3f}", str(both[name].n)] if name in both else ["-", "0"]
         shift.add_row(domain, *cells, _gap(gaps))
-    groups = Table("group", "n", f"precision@{PLACES}", "behind the best, 95 %")
-    for gaps in fairness(records, ("sex", "age_group")):
+    fair = Table("group", "n", f"precision@{PLACES}", "behind the best, 95 %")
+    for gaps in groups:
         for name, mean in (gaps.groups | gaps.small).items():
             behind = gaps.behind.get(name)
             told = f"{behind.gap:.3f} ({behind.low:.3f} to {behind.high:.3f})" if behind else "-"
             interval = f"{mean.mean:.3f} ({mean.low:.3f} to {mean.high:.3f})"
-            groups.add_row(f"{gaps.attribute} {name}", str(mean.n), interval, told)
-    return [hold, shift, groups]
+            fair.add_row(f"{gaps.attribute} {name}", str(mean.n), interval, told)
+    return [hold, shift, fair]
 
 
 _KEYS = (*(f"recall_at_{k}" for k in RECALL_AT), f"precision_at_{PLACES}")
@@ -189,15 +191,16 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as secret:
             names = Pseudonymiser(Path(secret) / "secret")
             rows, records = measure(embedder, queries, cases, names)
+        scanners, groups = by_scanner(records), fairness(records, ("sex", "age_group"))
         told = {
             "embedder": embedder.name,
             "rows": rows,
-            "scanners": {name: asdict(gaps) for name, gaps in by_scanner(records).items()},
-            "groups": [asdict(gaps) for gaps in fairness(records, ("sex", "age_group"))],
+            "scanners": {name: asdict(gaps) for name, gaps in scanners.items()},
+            "groups": [asdict(gaps) for gaps in groups],
         }
         args.out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(args.out, json.dumps(told, indent=2) + "\n", mode=ORDINARY)
-        for table in tables(rows, records):
+        for table in tables(rows, scanners, groups):
             Console().print(table)
 
     return command.run(work)

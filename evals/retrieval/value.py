@@ -11,9 +11,8 @@ pack's other splits in the index. The same command goes on after a stop.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -91,54 +90,72 @@ def changed(before: Sequence[Record], after: Sequence[Record]) -> tuple[float, f
     return worse / len(after), better / len(after)
 
 
-def summary(runs: Runs) -> dict[str, Any]:
-    """Return all figures of a set of questions, JSON-able."""
-    return {
-        "arms": {
-            name: {
-                "accuracy": asdict(estimate(records)),
-                "retrieved": sum(map(has_retrieved, records)) / len(records),
-                "abstained": sum(record.abstained for record in records) / len(records),
-                "worse": changed(runs[NONE], records)[0],
-                "better": changed(runs[NONE], records)[1],
-            }
-            for name, records in runs.items()
-        },
-        "pairs": {
-            f"{first} - {second}": asdict(compare(runs[first], runs[second]))
-            for first, second in PAIRS
-        },
-        "by content": {
-            f"{first} - {second}": {
-                level: asdict(told)
-                for level, told in compare_by_slice(
-                    runs[first], runs[second], "content_type"
-                ).items()
-            }
-            for first, second in PAIRS
-        },
-    }
+@dataclass(frozen=True, slots=True)
+class ArmFigures:
+    """How one arm did.
+
+    Attributes:
+        accuracy: Abstaining counts as wrong.
+        retrieved, abstained: Shares of the items.
+        worse, better: Shares that it answers worse, and better, than without retrieval.
+    """
+
+    accuracy: Estimate
+    retrieved: float
+    abstained: float
+    worse: float
+    better: float
 
 
-def tables(name: str, runs: Runs) -> list[Table]:
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All figures of a set of questions.
+
+    Attributes:
+        arms: By name.
+        gains: By "first - second": the difference by content, and in "all".
+    """
+
+    arms: dict[str, ArmFigures]
+    gains: dict[str, dict[str, Comparison]]
+
+
+def figures(runs: Runs) -> Figures:
+    """Return how the arms did, and their paired differences."""
+    arms = {}
+    for name, records in runs.items():
+        worse, better = changed(runs[NONE], records)
+        arms[name] = ArmFigures(
+            accuracy=estimate(records),
+            retrieved=sum(map(has_retrieved, records)) / len(records),
+            abstained=sum(record.abstained for record in records) / len(records),
+            worse=worse,
+            better=better,
+        )
+    gains = {}
+    for first, second in PAIRS:
+        both = runs[first], runs[second]
+        whole = {"all": compare(*both)}
+        gains[f"{first} - {second}"] = whole | compare_by_slice(*both, "content_type")
+    return Figures(arms, gains)
+
+
+def tables(name: str, found: Figures) -> list[Table]:
     """Return accuracy by arm, and the paired differences, in all and by content."""
     arms = Table(name, "n", "accuracy, 95 %", "retrieved", "abstained", "made worse", "made better")
-    for arm, records in runs.items():
-        worse, better = changed(runs[NONE], records)
-        shares = (
-            sum(map(has_retrieved, records)) / len(records),
-            sum(record.abstained for record in records) / len(records),
-        )
-        told = ["-", "-"] if arm == NONE else [f"{100 * worse:.1f} %", f"{100 * better:.1f} %"]
-        cells = (f"{100 * share:.1f} %" for share in shares)
-        arms.add_row(arm, str(len(records)), _mean(estimate(records)), *cells, *told)
+    for arm, told in found.arms.items():
+        moved = ["-", "-"] if arm == NONE else [_share(told.worse), _share(told.better)]
+        cells = (_mean(told.accuracy), _share(told.retrieved), _share(told.abstained))
+        arms.add_row(arm, str(told.accuracy.n), *cells, *moved)
     pairs = Table("difference", "content", "n", "points, 95 %", "p")
-    for first, second in PAIRS:
-        whole = {"all": compare(runs[first], runs[second])}
-        whole |= compare_by_slice(runs[first], runs[second], "content_type")
-        for level, gain in whole.items():
-            pairs.add_row(f"{first} - {second}", level, str(gain.n), _gain(gain), f"{gain.p:.3f}")
+    for pair, gains in found.gains.items():
+        for level, gain in gains.items():
+            pairs.add_row(pair, level, str(gain.n), _gain(gain), f"{gain.p:.3f}")
     return [arms, pairs]
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _mean(found: Estimate) -> str:
@@ -231,10 +248,11 @@ def main() -> int:
         }
         if args.place is not None:
             sets["real images"] = on_real(args.place, *common)
-        told = {name: summary(runs) for name, runs in sets.items()}
+        found = {name: figures(runs) for name, runs in sets.items()}
+        told = {name: asdict(one) for name, one in found.items()}
         write_whole(args.out / "summary.json", json.dumps(told, indent=2) + "\n", mode=ORDINARY)
-        for name, runs in sets.items():
-            for table in tables(name, runs):
+        for name, one in found.items():
+            for table in tables(name, one):
                 Console().print(table)
 
     return command.run(work)

@@ -10,6 +10,7 @@ import pytest
 from overread.agent import events, serving
 from overread.agent.assistant import Assistant
 from overread.agent.config import Config
+from overread.agent.planner import Planner
 from overread.agent.profiles import load_profile
 from overread.agent.verifier import verify
 from overread.agent.vllm_command import model_location
@@ -68,6 +69,16 @@ def test_pictures_are_never_fetched(config: Config) -> None:
             model=load_profile(PROFILE).served_name,
             messages=[{"role": "user", "content": [part]}],  # type: ignore[list-item,misc]
         )
+
+
+async def test_a_reply_that_repeats_itself_is_ended(config: Config) -> None:
+    profile = load_profile(PROFILE)
+    planner = Planner(config.planner, profile)
+    endless = {"type": "array", "items": {"const": "yes"}, "minItems": 1000}
+    reply, spent = await planner.step([{"role": "user", "content": "Go on."}], endless)
+    await planner.close()
+    assert reply.startswith('["yes"')
+    assert 8 <= spent.completion_tokens < profile.max_output_tokens / 2
 
 
 def test_a_server_stopped_in_the_middle_leaves_a_usable_session(

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import time
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -31,6 +32,17 @@ async def test_a_step_is_streamed_and_counted(planner, client):
     assert "".join(pieces) == text and len(pieces) > 1
     assert (spent.prompt_tokens, spent.completion_tokens) == (10, 5)
     assert planner.requests[0]["response_format"]["json_schema"]["strict"] is True
+
+
+async def test_only_our_own_server_is_sent_fields_of_vllm(planner, client):
+    planner.say("fine", "fine")
+    await client.write(MESSAGES)
+    config = PlannerConfig(port=urlsplit(planner.url).port)
+    own = Planner(config, load_profile("bundled"))
+    await own.write(MESSAGES)
+    await own.close()
+    sent = ["repetition_detection" in request for request in planner.requests]
+    assert sent == [False, True]
 
 
 async def test_no_server(planner):

@@ -22,9 +22,9 @@ from overread.evals.retrieval.value import (
     FIXED,
     NONE,
     changed,
+    figures,
     on_phantoms,
     real_manifest,
-    summary,
     tables,
 )
 from overread.imaging.errors import InputError
@@ -119,12 +119,13 @@ def test_each_arm_is_asked_the_same_and_a_stopped_run_goes_on(
     again = on_phantoms(10, CASES, config, work, out, concurrency=1)
     assert again == runs and len(model.asked) == asked
 
-    figures = summary(runs)
-    assert figures["arms"][FIXED]["worse"] == 0
-    assert figures["arms"][FIXED]["retrieved"] == 1
-    gain = figures["pairs"]["fixed - none"]["difference"]
-    assert gain == figures["arms"][FIXED]["accuracy"]["mean"] > 0
-    assert tables("phantoms", runs)[0].row_count == 3
+    found = figures(runs)
+    assert found.arms[FIXED].worse == 0
+    assert found.arms[FIXED].retrieved == 1
+    gains = found.gains["fixed - none"]
+    assert gains["all"].difference == found.arms[FIXED].accuracy.mean > 0
+    assert sum(gain.n for level, gain in gains.items() if level != "all") == gains["all"].n
+    assert tables("phantoms", found)[0].row_count == 3
 
 
 def test_shares_made_worse_and_better() -> None:

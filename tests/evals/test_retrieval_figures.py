@@ -20,6 +20,7 @@ from overread.evals.retrieval.phantom_cases import (
     views,
     without_domains,
 )
+from overread.evals.statistics.fairness import fairness
 from overread.imaging.phantoms import generate, split_of
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.index.embedder import Embedder, load_embedder
@@ -106,7 +107,11 @@ def test_recall_is_told_for_each_corruption_beside_chance(
     mean = np.mean([record.value for record in records])
     assert mean == pytest.approx(clean["precision_at_5"][0])
     assert {record.slices["sex"] for record in records} <= {"F", "M"}
-    assert robustness.tables(rows, records)[0].row_count == len(rows)
+    scanners, groups = robustness.by_scanner(records), fairness(records, ("sex", "age_group"))
+    hold, shift, fair = robustness.tables(rows, scanners, groups)
+    assert hold.row_count == len(rows)
+    assert shift.row_count == len(scanners) == 1 + len({case.domain for case in queries})
+    assert fair.row_count == sum(len(gaps.groups | gaps.small) for gaps in groups)
 
 
 def test_cases_of_some_domains_are_left_out(work: Path, tmp_path: Path) -> None:

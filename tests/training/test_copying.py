@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overread.training.copying import Exposure, Share, summarise
+from overread.training.copying import Exposure, Share, main, summarise, table
 
 
 def row(
@@ -31,6 +33,8 @@ def test_measures_by_hand() -> None:
     assert found.over_reliance == Share(2, 4)  # of four wrong answers two were right alone
     assert found.helped == Share(1, 3)
     assert found.alone == Share(4, 7) and found.retrieved == Share(3, 7)
+    told = [list(column.cells) for column in table(found).columns]
+    assert told[0][0] == "copied" and told[1][0] == "2 of 4" and told[2][0] == "50.0 %"
 
 
 def test_nothing_counted_is_no_rate() -> None:
@@ -50,3 +54,15 @@ def test_copied_answers_are_misled_ones(cells: list[tuple[int, int, int, int]]) 
     assert found.copied.hits <= found.misled.hits <= found.misled.of
     assert found.retrieved.of - found.retrieved.hits == found.over_reliance.of
     assert found.alone.of - found.alone.hits == found.helped.of
+
+
+def test_a_wrong_model_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OVERREAD_DATA_DIR", str(tmp_path))
+    out = tmp_path / "out.json"
+    flags = ["--patients", "7", "--reports", "7", "--model", "local:nowhere", "--out", str(out)]
+    monkeypatch.setattr("sys.argv", ["copying", *flags])
+    assert main() != 0
+    assert "there is no model folder nowhere" in capsys.readouterr().err
+    assert not out.exists()
