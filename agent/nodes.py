@@ -125,12 +125,15 @@ class Nodes:
                     "ask in other words, or use a larger planner"
                 ) from error
             else:
-                said = Entry("step", clean(reply)[:_MAX_BAD_REPLY] or "{}")
-                objection = Entry("problems", feedback.invalid(str(error)))
+                said = asdict(Entry("step", clean(reply)[:_MAX_BAD_REPLY] or "{}"))
+                objection = asdict(Entry("problems", feedback.invalid(str(error))))
+                # Told what is wrong, it said the same again: it would go on so.
+                stuck = state["transcript"][-2:-1] == [said]
                 return {
                     "steps": number,
+                    "loops": _MAX_LOOPS if stuck else state["loops"],
                     "step": None,
-                    "transcript": [*state["transcript"], asdict(said), asdict(objection)],
+                    "transcript": [*state["transcript"], said, objection],
                 }
         calls = tuple((call.tool, call.arguments) for call in step.calls or ())
         runtime.stream_writer(events.StepPlanned(number, step.why, calls, spent.seconds))

@@ -142,8 +142,16 @@ def test_an_invalid_step_is_explained_to_the_planner(planner, make_assistant, pi
     assert found.text == YES["answer"]
 
 
+def test_a_planner_that_says_the_same_nonsense_again_must_answer(planner, make_assistant, picture):
+    planner.say(NODULE, "no", "no, indeed", "no, indeed", YES)
+    found = make_assistant(max_steps=20).ask("Is there a nodule?", [picture])
+    assert found.text == YES["answer"]
+    schemas = [r["response_format"]["json_schema"]["schema"]["anyOf"] for r in planner.requests]
+    assert [len(variants) for variants in schemas] == [2, 2, 2, 2, 1]
+
+
 def test_a_planner_without_a_usable_answer_is_an_error(planner, make_assistant, picture):
-    planner.say("no", "no", "no")
+    planner.say("no", "nothing", "no")
     with pytest.raises(PlannerUnavailable, match="no usable answer within 3 steps"):
         make_assistant(max_steps=3).ask("Is there a nodule?", [picture])
 
