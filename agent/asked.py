@@ -109,6 +109,15 @@ def offered(question: str) -> list[list[str]]:
     return items
 
 
+def without_list(question: str) -> str:
+    """Return a question without the alternatives that it lists after a colon.
+
+    >>> without_list("Which organ is it? Answer with one of: brain, blood.")
+    'Which organ is it? Answer with '
+    """
+    return _LISTED.sub("", question)
+
+
 def _listed(question: str) -> list[str]:
     """Return the alternatives that a question lists after a colon; none if it lists none."""
     found = _LISTED.search(question)

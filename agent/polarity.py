@@ -47,6 +47,11 @@ def speaks_of_others(sentence: str) -> bool:
     return _OTHERS.search(sentence) is not None
 
 
+def is_of_cases(entry: Evidence) -> bool:
+    """Return whether evidence is of similar cases, which say nothing of this image."""
+    return any(key.startswith(_CASES) for key in entry.values)
+
+
 def concerns(entry: Evidence, image: int | None) -> bool:
     """Return whether evidence may speak of image `image` (None: of any)."""
     own = entry.arguments.get("image")
@@ -62,7 +67,7 @@ def stance(entry: Evidence, term: Term, of_others: bool) -> Stance | None:
         of_others: The claim is about similar cases.
     """
     values = entry.values
-    if any(key.startswith(_CASES) for key in values):
+    if is_of_cases(entry):
         labels = (key.removeprefix(_CASES) for key in values if key.startswith(_CASES))
         named_here = any(term.pattern.search(label) for label in labels)
         quoted = term.pattern.search(entry.content) is not None
@@ -125,6 +130,16 @@ def miscounted(sentence: str, own: Sequence[Evidence]) -> str | None:
             if said and int(told.group(1)) not in said:
                 return f"{told.group().strip()} is not what {entry.id} says"
     return None
+
+
+def bears_on(entry: Evidence, terms: Sequence[Term], of_others: bool) -> bool:
+    """Return whether evidence speaks of one of some findings and structures; `of_others` as `stance`."""
+    return any(
+        stance(entry, term, of_others) is not None
+        if term.kind == "finding"
+        else named(term, [entry])
+        for term in terms
+    )
 
 
 def allows(stance_: Stance, said: frozenset[str]) -> bool:

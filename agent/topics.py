@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from overread.agent import language
 from overread.agent.asked import offered
+from overread.agent.quantities import quantities
 from overread.tools.base import Evidence
 
 _THING = r"((?:[\w'-]+ ){0,3}?[\w'-]+)"
@@ -38,6 +39,7 @@ _ASKED = _patterns(
     rf"^\W*(?:is|are|was|were) {_SOME} {_SIGNS}{_THING} (?:{_SEEN})\b",
     rf"^\W*(?:does|do|can|could)\b[^?]*?\b(?:{_SHOW}) (?:{_SOME} )?{_SIGNS}{_THING}{_END}",
 )
+_COUNTED = _patterns(rf"\bhow many {_THING}{_END}", rf"\bnumber of {_THING}{_END}")
 # What is asked or said of every image, and stands for no thing in it.
 _PLAIN = frozenset(
     {
@@ -53,8 +55,8 @@ def unspoken(sentence: str, own: Sequence[Evidence], question: str) -> str | Non
     """Return the thing that a sentence claims and its evidence never speaks of; None if there is none.
 
     Args:
-        sentence: Of an answer. A bare yes or no claims what the question asks about, one of the
-            alternatives that it offers claims that one.
+        sentence: Of an answer. A bare yes or no claims what the question asks about, a bare number
+            so many of what it asks the number of, one of the alternatives that it offers that one.
         own: The evidence that it cites.
         question: As asked.
 
@@ -66,6 +68,8 @@ def unspoken(sentence: str, own: Sequence[Evidence], question: str) -> str | Non
     if language.lead(sentence):
         things += [found[1] for pattern in _ASKED for found in pattern.finditer(question)]
     if not language.mentions(text):
+        if not things and quantities(text):
+            things = [found[1] for pattern in _COUNTED for found in pattern.finditer(question)]
         said = set(_words(text))
         choices = [" ".join(words) for words in offered(question)]
         things += [choice for choice in choices if said & set(_words(choice))]

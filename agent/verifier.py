@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from overread.agent import language, limits, places, polarity, topics
-from overread.agent.asked import beside_the_point, kind_asked
+from overread.agent.asked import beside_the_point, kind_asked, without_list
 from overread.agent.language import Mention
 from overread.agent.ledger import citations, cited
 from overread.agent.quantities import agrees, measured, quantities
+from overread.agent.terms import Term
 from overread.tools.base import Evidence
 
 _ABSTAINS = re.compile(
@@ -54,7 +55,8 @@ def verify(answer: str, evidence: Sequence[Evidence], question: str = "") -> lis
     said = language.sentences(answer)
     reasons = {sentence: _check(sentence, evidence, question) for sentence in said}
     left = [text for text in said if not reasons[text] and not _claims_nothing(text)]
-    if left and (reason := beside_the_point(question, " ".join(left))):
+    reason = _of_cases_alone(left, evidence, question) or beside_the_point(question, " ".join(left))
+    if left and reason:
         reasons |= dict.fromkeys(left, reason)
     return [Problem(sentence, reason) for sentence in said if (reason := reasons[sentence])]
 
@@ -147,6 +149,7 @@ def _check(sentence: str, evidence: Sequence[Evidence], question: str) -> str | 
         or places.check_place(sentence, own)
         or _check_lead(sentence, own, question)
         or _check_kind(sentence, [*own, *intake], question)
+        or _check_amount(sentence, own, question)
         or _check_topic(sentence, own, question)
         or _check_sweeping(sentence, own, evidence)
     )
@@ -250,6 +253,32 @@ def _check_kind(sentence: str, known: Sequence[Evidence], question: str) -> str 
     return (
         polarity.check_kind(replace(asked, negated=word == "no"), known) if word and asked else None
     )
+
+
+def _of_cases_alone(left: Sequence[str], evidence: Sequence[Evidence], question: str) -> str | None:
+    """Hold an answer that rests on similar cases alone against a question of what is in this image."""
+    own = [entry for sentence in left for entry in cited(sentence, evidence)]
+    of_image = bool(_things(question)) and not polarity.speaks_of_others(question)
+    if own and of_image and all(map(polarity.is_of_cases, own)):
+        return f"{', '.join(dict.fromkeys(entry.id for entry in own))} is of other cases"
+    return None
+
+
+def _things(question: str) -> list[Term]:
+    """Return the findings and structures that a question names ("which body part" names none)."""
+    terms = [mention.term for mention in language.mentions(without_list(question))]
+    return [t for t in terms if t.kind in ("finding", "structure") and t.name != "body"]
+
+
+def _check_amount(sentence: str, own: Sequence[Evidence], question: str) -> str | None:
+    """Hold a bare number ("5 [E2].") against what the question wants the number of."""
+    if language.mentions(sentence) or not quantities(language.spoken(sentence)):
+        return None
+    asked = _things(question)
+    of_others = polarity.speaks_of_others(question)
+    if not asked or any(polarity.bears_on(entry, asked, of_others) for entry in own):
+        return None
+    return _absent(asked[0].name, own)
 
 
 def _check_topic(sentence: str, own: Sequence[Evidence], question: str) -> str | None:

@@ -186,6 +186,32 @@ def test_quoted_text_is_no_evidence() -> None:
     assert verify("It measures 55 mm [E2].", [INTAKE, quoted])
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "reason"),
+    [
+        ("How many nuclei are there?", "23 [E5].", None),
+        ("How many nuclei are there?", "5 [E8].", "E8 says nothing of nuclei"),
+        ("How many nodules can be seen?", "23 [E5].", "E5 says nothing of nodule"),
+        ("How many platelets are annotated?", "23 [E5].", "E5 says nothing of platelets"),
+        ("How long is the nodule in mm?", "12.4 [E2].", None),
+        ("How large is the midline shift in mm?", "4.2 [E7].", None),
+        ("How many similar cases show a pneumothorax?", "3 [E8].", None),
+        ("Which body part is shown?\nAnswer with one of: heart, chest.", "Chest [E8].", None),
+        ("Which body part is shown?", "Chest [E8].", None),
+        ("Where is the heart?", "The chest [E8].", "E8 is of other cases"),
+        ("Is there a pneumothorax?", "3 cases with pneumothorax [E8].", "E8 is of other cases"),
+        ("Is there a nodule?", "A nodule is seen [E2], as in 3 cases with pneumothorax [E8].", None),
+        ("What do similar cases show?", "3 cases with pneumothorax [E8].", None),
+    ],
+)
+def test_an_answer_is_of_what_was_asked_in_this_image(
+    question: str, answer: str, reason: str | None
+) -> None:
+    assert [problem.reason for problem in verify(answer, SESSION, question)] == (
+        [reason] if reason else []
+    )
+
+
 def test_each_image_has_its_own_evidence() -> None:
     session = [segmented(1, "nodule", True), segmented(2, "nodule", False, image=2)]
     sound = "There is a nodule in image 1, but none is seen in image 2 [E1][E2]."
