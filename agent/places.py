@@ -15,7 +15,7 @@ _POSITION = re.compile(
 # Words that can only mean a place, which a tool must have given; and words that mean other things
 # too, and are wrong only where a tool gave another one of them.
 _PLACE = re.compile(
-    r"\b(?:(?:upper|middle|lower) zone|(?:frontal|parietal|occipital|temporal) lobe|"
+    r"\b(?:(?:upper|middle|lower) (?:zone|lobe)|(?:frontal|parietal|occipital|temporal) lobe|"
     r"(?:supero|infero)(?:nasal|temporal))\b",
     re.IGNORECASE,
 )

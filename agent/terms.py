@@ -37,7 +37,8 @@ _FINDINGS: dict[str, str] = {
     "cardiomegaly": rf"cardiomegaly|enlarged {_HEART}|cardiac enlargement|"
     rf"{_HEART}{_IS}{_DEGREE} enlarged",
     "lesion": r"(?:brain )?lesions?|brain tumou?rs?",
-    "midline shift": r"midline[ _]shift|shift of the midline|midline (?:is |structures are )?shifted",
+    "midline shift": r"midline[ _]shift|shift of the midline|midline (?:is |structures are )?"
+    r"(?:shifted|displaced|deviated)",
     "cyst": r"(?:renal |liver |hepatic |kidney |breast )?cysts?|cystic",
     "haemorrhage": r"(?:retinal )?ha?emorrhag(?:es?|ic)|bleeding|bleeds?",
     "exudate": r"(?:hard )?exudat(?:es?|ive)",
@@ -86,6 +87,12 @@ _FURTHER_FINDINGS: dict[str, str] = {
         "polyp": "",
         "ulcer": "",
         "inflammation": r"inflam(?:mation|ed|matory)|infections?|infected|sepsis",
+        "margin": r"spiculat(?:ed|ions?)|lobulated|(?:ill|well)[- ](?:defined|circumscribed)",
+        "dilatation": r"dilat(?:ed|ion|ation)|ectasia|tortuous|tortuosity",
+        "displacement": r"displac(?:ed|ements?)|deviat(?:ed|ions?)",
+        "enhancement": r"enhanc(?:es|ed|ing|ement)",
+        "failure": r"(?:heart|renal|kidney|liver|respiratory|organ) failure|cardiomyopath(?:y|ies)",
+        "granuloma": r"granulomas?|granulomatous|sarcoid(?:osis)?",
         "opacity": r"opacit(?:y|ies)|opacification|ground[- ]glass",
         "cavity": r"cavit(?:y|ies|ation)",
         "foreign device": r"pacemakers?|catheters?|prosthes[ie]s|implants?",
@@ -105,6 +112,27 @@ _STRUCTURES: dict[str, str] = {
     "optic disc": r"optic dis[ck]|optic nerve head",
     # Blood cells are counted apart: most have no nucleus.
     "nuclei": r"(?:cell )?nucle(?:us|i)|(?<!blood )(?<!red )(?<!white )cells?",
+}
+
+# What no bundled tool outlines, but a model likes to describe.
+_FURTHER_STRUCTURES: dict[str, str] = {
+    "aorta": r"aort(?:a|ic)",
+    "trachea": r"trachea|tracheal",
+    "mediastinum": r"mediastin(?:um|al)",
+    "hilum": r"hil(?:um|a|ar)",
+    "diaphragm": r"(?:hemi)?diaphragm(?:s|atic)?",
+    "bronchus": r"bronch(?:us|i|ial)",
+    "rib": r"ribs?(?! cage)",
+    "bone": r"bones?|bony|clavicles?|vertebra[el]?",
+    "vessel": r"vessels?|vascular|arter(?:y|ies)|veins?",
+    "pancreas": r"pancrea(?:s|tic)",
+    "gallbladder": r"gall ?bladder",
+    "bowel": r"bowels?|colon|intestin(?:es?|al)|stomach",
+    "thyroid": "thyroid",
+    "prostate": "prostate",
+    "uterus": r"uter(?:us|ine)",
+    "lymph node": r"(?:lymph )?nodes?",
+    "macula": r"macul(?:a|ar)|fovea",
 }
 
 _MODALITIES: dict[str, str] = {
@@ -151,6 +179,7 @@ def _terms() -> list[Term]:
         ("finding", {name: _FINDINGS.get(name, rf"{name}s?") for name in sorted(findings)}),
         ("finding", _FURTHER_FINDINGS),
         ("structure", {name: _STRUCTURES.get(name, rf"{name}s?") for name in sorted(structures)}),
+        ("structure", _FURTHER_STRUCTURES),
         ("modality", _MODALITIES),
         ("body part", _BODY_PARTS),
         ("view", _VIEWS),

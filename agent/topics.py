@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from overread.agent import language
 from overread.agent.asked import offered
+from overread.agent.polarity import named
 from overread.agent.quantities import quantities
 from overread.tools.base import Evidence
 
@@ -22,6 +23,12 @@ _END = (
 _NUMBER = r"(?:one|two|three|\d+)"
 _SOME = rf"(?:at least {_NUMBER}|more than {_NUMBER}|{_NUMBER} or more|any|an?|the|some)"
 _SIGNS = r"(?:(?:evidence|signs?|suspicion|history|presence|features|findings?) of )?"
+# What is said to lie behind what is seen.
+_MEANS = (
+    r"(?:consistent|compatible|in keeping) with|suspicious (?:for|of)|suspicion of|suggest(?:s|ing|ive of)?|"
+    r"indicat(?:es?|ing|ive of)|due to|because of|caused by|secondary to|represents?|representing|means|"
+    r"(?:most )?(?:likely|probably)|diagnos(?:is of|ed (?:with|as))"
+)
 
 
 def _patterns(*texts: str) -> tuple[re.Pattern[str], ...]:
@@ -33,6 +40,7 @@ _CLAIMED = _patterns(
     rf"(?:^|[,;:] |\bwith )(?:no|without) (?:{_SOME} )?{_SIGNS}{_THING}{_END}",
     r"\b(?:count|number|area|length|width|height|volume|diameter|size) of (?:the )?"
     rf"{_THING}(?= (?:is|are|was|were)\b)",
+    rf"\b(?:{_MEANS}) (?:an? |the )?{_THING}{_END}",
 )
 _ASKED = _patterns(
     rf"^\W*(?:is|are|was|were) there (?:{_SOME} )?{_SIGNS}{_THING}{_END}",
@@ -40,13 +48,18 @@ _ASKED = _patterns(
     rf"^\W*(?:does|do|can|could)\b[^?]*?\b(?:{_SHOW}) (?:{_SOME} )?{_SIGNS}{_THING}{_END}",
 )
 _COUNTED = _patterns(rf"\bhow many {_THING}{_END}", rf"\bnumber of {_THING}{_END}")
+_FUNCTION = frozenset(
+    {"about", "also", "been", "between", "both", "does", "from", "have", "here", "than", "there",
+     "they", "were", "which", "with"}
+)  # fmt: skip
+_SHORT = 3
 # What is asked or said of every image, and stands for no thing in it.
 _PLAIN = frozenset(
     {
-        "abnormality", "answer", "anything", "case", "change", "difference", "disease", "doubt",
-        "evidence", "examination", "finding", "first", "image", "it", "neighbour", "nothing", "one",
-        "other", "pathology", "picture", "prior", "problem", "question", "region", "second", "side",
-        "sign", "something", "study", "that", "these", "what",
+        "abnormality", "answer", "anything", "be", "case", "change", "difference", "disease", "doubt",
+        "evidence", "examination", "finding", "first", "image", "it", "neighbour", "not", "nothing",
+        "one", "other", "pathology", "patient", "picture", "prior", "problem", "question", "region",
+        "second", "side", "sign", "something", "study", "that", "the", "these", "this", "to", "what",
     }
 )  # fmt: skip
 
@@ -76,12 +89,31 @@ def unspoken(sentence: str, own: Sequence[Evidence], question: str) -> str | Non
     strange = [
         thing
         for thing in things
-        if not (language.mentions(thing) or re.search(r"\d", thing) or _PLAIN & set(_words(thing)))
+        if not (_is_known(thing, own) or thing[0].isdigit() or _PLAIN & set(_words(thing)))
     ]
     if not strange:
         return None
     told = set(_words(" ".join(_told(entry) for entry in own)))
     return next((thing.lower() for thing in strange if not told & set(_words(thing))), None)
+
+
+def _is_known(thing: str, own: Sequence[Evidence]) -> bool:
+    """Whether a thing is a term that others check, or a structure that the evidence names."""
+    terms = [mention.term for mention in language.mentions(thing)]
+    return any(term.kind != "structure" or named(term, own) for term in terms)
+
+
+def is_of_nothing(sentence: str, own: Sequence[Evidence]) -> bool:
+    """Return whether a sentence has no word that its evidence uses, nor any that `language` can read.
+
+    >>> is_of_nothing("Urgent surgery is needed [E2].", [])
+    True
+    """
+    text = language.spoken(sentence)
+    if language.mentions(text) or language.sides(text) or language.lead(text) or quantities(text):
+        return False
+    said = {word for word in _words(text) if len(word) > _SHORT} - _PLAIN - _FUNCTION
+    return bool(said) and not said & {word for entry in own for word in _words(_told(entry))}
 
 
 def _told(entry: Evidence) -> str:

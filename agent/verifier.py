@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from overread.agent import language, limits, places, polarity, topics
+from overread.agent import changes, language, limits, places, polarity, topics
 from overread.agent.asked import beside_the_point, kind_asked, without_list
 from overread.agent.language import Mention
 from overread.agent.ledger import citations, cited
@@ -149,6 +149,7 @@ def _check(sentence: str, evidence: Sequence[Evidence], question: str) -> str | 
         or places.check_place(sentence, own)
         or _check_lead(sentence, own, question)
         or _check_kind(sentence, [*own, *intake], question)
+        or changes.check(sentence, own, evidence)
         or _check_amount(sentence, own, question)
         or _check_topic(sentence, own, question)
         or _check_sweeping(sentence, own, evidence)
@@ -283,6 +284,8 @@ def _check_amount(sentence: str, own: Sequence[Evidence], question: str) -> str 
 
 def _check_topic(sentence: str, own: Sequence[Evidence], question: str) -> str | None:
     thing = topics.unspoken(sentence, own, question)
+    if thing is None and topics.is_of_nothing(sentence, own):
+        thing = "this"
     return _absent(thing, own) if thing else None
 
 

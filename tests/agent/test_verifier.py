@@ -200,7 +200,11 @@ def test_quoted_text_is_no_evidence() -> None:
         ("Which body part is shown?", "Chest [E8].", None),
         ("Where is the heart?", "The chest [E8].", "E8 is of other cases"),
         ("Is there a pneumothorax?", "3 cases with pneumothorax [E8].", "E8 is of other cases"),
-        ("Is there a nodule?", "A nodule is seen [E2], as in 3 cases with pneumothorax [E8].", None),
+        (
+            "Is there a nodule?",
+            "A nodule is seen [E2], as in 3 cases with pneumothorax [E8].",
+            None,
+        ),
         ("What do similar cases show?", "3 cases with pneumothorax [E8].", None),
     ],
 )
@@ -210,6 +214,40 @@ def test_an_answer_is_of_what_was_asked_in_this_image(
     assert [problem.reason for problem in verify(answer, SESSION, question)] == (
         [reason] if reason else []
     )
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("The nodule has grown [E2].", "E2 is of one image, which shows no change"),
+        ("The nodule is stable [E2].", "E2 is of one image, which shows no change"),
+        ("There is a new nodule on the left [E2].", "E2 is of one image, which shows no change"),
+        ("The nodule is larger than 10 mm [E2].", None),
+        ("There is a spiculated nodule [E2].", "E2 says nothing of margin"),
+        ("There is a nodule, likely hamartoma [E2].", "E2 says nothing of hamartoma"),
+        ("Consolidation, consistent with COVID-19 [E6].", "E6 says nothing of covid-19"),
+        ("The nodule is in the left upper lobe [E2].", "E2 does not say upper lobe"),
+        ("The aorta is wide [E4].", "E4 says nothing of aorta"),
+        ("The heart is enlarged because of heart failure [E4].", "E4 says nothing of failure"),
+        ("Urgent surgery is needed [E7].", "E7 says nothing of this"),
+        ("The patient is elderly [E2].", "E2 says nothing of this"),
+    ],
+)
+def test_what_a_model_likes_to_add_needs_evidence(answer: str, reason: str | None) -> None:
+    expected = [reason] if reason else []
+    assert [problem.reason for problem in verify(answer, SESSION)] == expected
+
+
+def test_a_change_takes_two_images() -> None:
+    now, before = segmented(2, "nodule", True), segmented(3, "nodule", False, image=2)
+    assert (
+        verify("New: the nodule is seen now [E2]. None was found before [E3].", [now, before]) == []
+    )
+    told = "compare image 1 with image 2: nodule larger, long axis 14 mm (ratio 1.3)"
+    compared = evidence(4, "compare", told, {"nodule larger since 2": 1, "summary": told})
+    assert verify("The nodule has grown [E4].", [compared]) == []
+    wrong = verify("The nodule is unchanged [E4].", [compared])
+    assert [problem.reason for problem in wrong] == ["E4 does not say unchanged"]
 
 
 def test_each_image_has_its_own_evidence() -> None:
