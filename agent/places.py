@@ -24,6 +24,11 @@ _MAYBE_PLACE = re.compile(
 )
 
 
+def says_place(text: str) -> bool:
+    """Return whether a text says where in the picture, or in the body, something is."""
+    return any(pattern.search(text) for pattern in (_POSITION, _PLACE, _MAYBE_PLACE))
+
+
 def check_sides(sentence: str, own: Sequence[Evidence]) -> str | None:
     """Check sides said without a finding ("It is on the left [E2].")."""
     said = language.sides(language.spoken(sentence))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from overread.agent import language
 from overread.agent.asked import offered
+from overread.agent.places import says_place
 from overread.agent.polarity import named
 from overread.agent.quantities import quantities
 from overread.tools.base import Evidence
@@ -48,10 +49,6 @@ _ASKED = _patterns(
     rf"^\W*(?:does|do|can|could)\b[^?]*?\b(?:{_SHOW}) (?:{_SOME} )?{_SIGNS}{_THING}{_END}",
 )
 _COUNTED = _patterns(rf"\bhow many {_THING}{_END}", rf"\bnumber of {_THING}{_END}")
-_FUNCTION = frozenset(
-    {"about", "also", "been", "between", "both", "does", "from", "have", "here", "than", "there",
-     "they", "were", "which", "with"}
-)  # fmt: skip
 _SHORT = 3
 # What is asked or said of every image, and stands for no thing in it.
 _PLAIN = frozenset(
@@ -62,6 +59,12 @@ _PLAIN = frozenset(
         "second", "side", "sign", "something", "study", "that", "the", "these", "this", "to", "what",
     }
 )  # fmt: skip
+# To share one of these with the evidence is to share nothing.
+_EMPTY = _PLAIN | {
+    "about", "absent", "also", "been", "before", "between", "both", "detected", "does", "found", "from", "have",
+    "here", "identified", "likely", "none", "now", "present", "probably", "seem", "seen", "shown", "than", "there",
+    "they", "visible", "were", "which", "with",
+}  # fmt: skip
 
 
 def unspoken(sentence: str, own: Sequence[Evidence], question: str) -> str | None:
@@ -110,9 +113,10 @@ def is_of_nothing(sentence: str, own: Sequence[Evidence]) -> bool:
     True
     """
     text = language.spoken(sentence)
-    if language.mentions(text) or language.sides(text) or language.lead(text) or quantities(text):
+    readers = (language.mentions, language.sides, language.lead, quantities, says_place)
+    if any(read(text) for read in readers):
         return False
-    said = {word for word in _words(text) if len(word) > _SHORT} - _PLAIN - _FUNCTION
+    said = {word for word in _words(text) if len(word) > _SHORT} - _EMPTY
     return bool(said) and not said & {word for entry in own for word in _words(_told(entry))}
 
 

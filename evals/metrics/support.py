@@ -5,9 +5,9 @@ claims against evidence, so this measures what it can see: findings, structures,
 counts, positions, kinds of image, negation, and a yes or no read together with the question.
 
 It sees whether the evidence says so, not whether it is so: a tool that is wrong bears a wrong
-answer. Nor does it weigh evidence that says the contrary elsewhere. Words outside the verifier's
-vocabulary ("aspergilloma") are not seen; a sentence made of such words alone is counted as
-`unchecked`, neither supported nor hallucinated, unless there is no evidence at all: then nothing
+answer. Nor does it weigh evidence that says the contrary elsewhere. A sentence of words outside the
+verifier's vocabulary ("aspergilloma") is unsupported where the evidence uses none of them, and
+`unchecked`, neither supported nor hallucinated, where it uses one; without any evidence nothing
 supports it. Evidence without `values` is judged by its words. A subject that was never given
 tools has no evidence, and every claim of its answers is unsupported: read hallucination among
 subjects that cite.
@@ -22,6 +22,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from overread.agent import topics
 from overread.agent.language import spoken
 from overread.agent.ledger import citations, cited
 from overread.agent.verifier import claims, verify
@@ -101,8 +102,10 @@ def _judge(claim: str, entries: Sequence[Evidence], question: str) -> tuple[int,
     def borne_by(some: Sequence[Evidence]) -> bool:
         return _passes(claim, some, intake, question)
 
-    # What even empty evidence bears, and nothing denies, says nothing that can be checked.
-    if borne_by(entries) and _passes(claim, [_BLANK], [], question):
+    # What even empty evidence bears, and nothing denies, says nothing that can be checked. To share a
+    # word with the evidence is enough for an answer to stand, but shows no support.
+    vague = topics.is_of_nothing(claim, [_BLANK]) or _passes(claim, [_BLANK], [], question)
+    if vague and borne_by(entries):
         return 0, 0, 1, 0, int(not own), 0, 0
     well = borne_by(own)
     supported = well or borne_by(entries) or any(borne_by([entry]) for entry in entries)

@@ -63,9 +63,11 @@ TABLE = [
     ("", "There is not enough evidence to answer this.", None, None, None, 0),
     ("", "Please have a radiologist check this.", None, None, None, 0),
     ("", "", None, None, None, 0),
-    ("", "Aspergillosis seems likely [E2].", None, None, None, 1),
-    ("", "Aspergillosis seems likely.", None, None, 0, 1),
-    ("", "There is a nodule [E2]. Aspergillosis seems likely [E2].", 0, 1, 1, 1),
+    ("", "Aspergillosis seems likely [E2].", 1, 0, 0, 0),
+    ("", "Aspergillosis seems likely.", 1, None, 0, 0),
+    ("", "There is a nodule [E2]. Aspergillosis seems likely [E2].", 1 / 2, 1 / 2, 1 / 2, 0),
+    ("", "The upper part looks darker [E2].", None, None, None, 1),  # "upper" alone is no support
+    ("", "There is a nodule [E2]. The upper part looks darker [E2].", 0, 1, 1, 1),
 ]
 
 
