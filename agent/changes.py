@@ -18,6 +18,10 @@ _OTHER = r"worse(?:ned|ning)?|improved|(?:in|de)creas(?:ed|ing) in (?:size|numbe
 _THAN = r"\b(?!,? than (?!before|previously|earlier|in the (?:prior|earlier)))"
 _CHANGE = re.compile(rf"\b(?:{'|'.join((*_FATES.values(), _OTHER))}){_THAN}", re.IGNORECASE)
 _FATE = {fate: re.compile(rf"\b(?:{text}){_THAN}", re.IGNORECASE) for fate, text in _FATES.items()}
+_NOW = re.compile(r"\b(?:now|currently|today)\b[^\[]*\[(E\d+)\]", re.IGNORECASE)
+_BEFORE = re.compile(r"\b(?:before|previously|earlier|prior)\b[^\[]*\[(E\d+)\]", re.IGNORECASE)
+# A quarter more or less may be said to be the same size; three fifths more may not.
+_MUCH = 1.6
 
 
 def check(sentence: str, own: Sequence[Evidence], evidence: Sequence[Evidence]) -> str | None:
@@ -36,9 +40,35 @@ def check(sentence: str, own: Sequence[Evidence], evidence: Sequence[Evidence]) 
     compared = [entry for entry in own if entry.tool == "compare"]
     if not compared:
         seen = {entry.arguments.get("image") for entry in evidence if entry.tool != "intake"}
-        return None if len(seen) > 1 else f"{where} is of one image, which shows no change"
+        if len(seen) < 2:
+            return f"{where} is of one image, which shows no change"
+        ratio = _ratio(sentence, own)
+        return f"{where} says otherwise" if ratio and not _fits(spoken, ratio) else None
     told = " ".join(f"{entry.content} {entry.values.get('summary', '')}" for entry in compared)
-    said = [fate for fate, pattern in _FATE.items() if pattern.search(spoken)]
+    said = _said(spoken)
     if said and not any(_FATE[fate].search(told) for fate in said):
         return f"{where} does not say {found.group().lower()}"
     return None
+
+
+def _said(spoken: str) -> list[str]:
+    return [fate for fate, pattern in _FATE.items() if pattern.search(spoken)]
+
+
+def _ratio(sentence: str, own: Sequence[Evidence]) -> float | None:
+    """Return now over before of "12 mm now [E2] and 10 mm before [E3]"; None if that is not said."""
+    values = {}
+    for name, pattern in (("now", _NOW), ("before", _BEFORE)):
+        found = pattern.search(sentence)
+        entry = next((one for one in own if found and one.id == found[1]), None)
+        values[name] = float(entry.values.get("value") or 0) if entry else 0.0
+    return values["now"] / values["before"] if values["now"] and values["before"] else None
+
+
+def _fits(spoken: str, ratio: float) -> bool:
+    fits = {
+        "larger": ratio > 1,
+        "smaller": ratio < 1,
+        "unchanged": 1 / _MUCH < ratio < _MUCH,
+    }
+    return all(fits.get(fate, True) for fate in _said(spoken))

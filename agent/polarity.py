@@ -14,7 +14,8 @@ from overread.tools.report_text import CARDIOTHORACIC_LIMIT
 _OTHERS = re.compile(
     r"\b(?:cases?|similar|retrieved|other patients?|neighbou?rs?|index)\b", re.IGNORECASE
 )
-_CASES = "cases with "
+CASES = "cases with "
+"""Before the label, in the values of similar cases."""
 _QUOTED = re.compile(r"<data>.*?</data>", re.DOTALL)
 # A shift that matters, and one within the error of measurement; between them either may be said.
 # Source: Bullock et al., Surgical management of traumatic brain injury, Neurosurgery 58:S2 (2006).
@@ -49,7 +50,7 @@ def speaks_of_others(sentence: str) -> bool:
 
 def is_of_cases(entry: Evidence) -> bool:
     """Return whether evidence is of similar cases, which say nothing of this image."""
-    return any(key.startswith(_CASES) for key in entry.values)
+    return any(key.startswith(CASES) for key in entry.values)
 
 
 def concerns(entry: Evidence, image: int | None) -> bool:
@@ -68,7 +69,7 @@ def stance(entry: Evidence, term: Term, of_others: bool) -> Stance | None:
     """
     values = entry.values
     if is_of_cases(entry):
-        labels = (key.removeprefix(_CASES) for key in values if key.startswith(_CASES))
+        labels = (key.removeprefix(CASES) for key in values if key.startswith(CASES))
         named_here = any(term.pattern.search(label) for label in labels)
         quoted = term.pattern.search(entry.content) is not None
         return Stance(None) if of_others and (named_here or quoted) else None
@@ -111,25 +112,6 @@ def _of_measurement(entry: Evidence, term: Term) -> Stance | None:
             found = value >= SHIFT_MM
         return Stance(found, sides_of(entry))
     return Stance(value != 0) if term.pattern.fullmatch(str(key[1] or "")) else None
-
-
-def miscounted(sentence: str, own: Sequence[Evidence]) -> str | None:
-    """Check how many similar cases there are, and how many of them have a finding."""
-    text = language.spoken(sentence)
-    for entry in own:
-        counts = {
-            key.removeprefix(_CASES): count
-            for key, count in entry.values.items()
-            if key.startswith(_CASES)
-        }
-        total = re.search(r"\b(\d+)(?: similar| comparable| earlier)? cases?\b(?! with)", text)
-        if counts and total and int(total.group(1)) != entry.values.get("total"):
-            return f"{total.group()} is not what {entry.id} says"
-        for told in re.finditer(r"\b(\d+)(?: cases?)? with ([^,;.\d]+)", text) if counts else ():
-            said = [count for name, count in counts.items() if name in told.group(2)]
-            if said and int(told.group(1)) not in said:
-                return f"{told.group().strip()} is not what {entry.id} says"
-    return None
 
 
 def bears_on(entry: Evidence, terms: Sequence[Term], of_others: bool) -> bool:

@@ -11,7 +11,8 @@ from overread.tools.base import Evidence
 _NUMBER = re.compile(
     r"(?<![\w.])(?<![A-Za-z]-)(?P<sign>(?:(?<=[\s(])|^)[-\u2212])?"
     r"(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
-    r"\s*(?P<unit>mm2|mm\u00b2|mm\^2|sq(?:uare)?\.? ?(?:mm|millimet(?:er|re)s?)|"
+    r"\s*(?P<unit>mm3|mm\u00b3|mm\^3|cubic millimet(?:er|re)s?|cm3|cm\u00b3|cm\^3|"
+    r"cubic centimet(?:er|re)s?|cc|ml|millilit(?:er|re)s?|mm2|mm\u00b2|mm\^2|sq(?:uare)?\.? ?(?:mm|millimet(?:er|re)s?)|"
     r"cm2|cm\u00b2|cm\^2|cm|centimet(?:er|re)s?|mm|millimet(?:er|re)s?|%|per ?cent|"
     r"pixels?|hu|hounsfield units?)?(?![A-Za-z\d])",
     re.IGNORECASE,
@@ -51,6 +52,20 @@ _LESS = re.compile(
     r"(?:the )?(?:(?:usual|normal|upper) )*(?:limit |threshold |value )?(?:of )?$",
     re.IGNORECASE,
 )
+_UNITS: tuple[tuple[re.Pattern[str], str, float], ...] = tuple(
+    (re.compile(pattern), unit, factor)
+    for pattern, unit, factor in (
+        (r"cubic c|c\S*[3\u00b3]$|cc|ml|millil", "mm3", 1000.0),
+        (r"cubic m|m\S*[3\u00b3]$", "mm3", 1.0),
+        (r"c\S*[2\u00b2]$", "mm2", 100.0),
+        (r"m\S*[2\u00b2]$|sq", "mm2", 1.0),
+        (r"c", "mm", 10.0),
+        (r"m", "mm", 1.0),
+        (r"pix", "pixels", 1.0),
+        (r"h", "hu", 1.0),
+        (r"", "%", 1.0),
+    )
+)
 _SUFFIXES = (("_mm2", "mm2"), ("_mm", "mm"), ("_percent", "%"))
 
 
@@ -60,7 +75,8 @@ class Quantity:
 
     Attributes:
         value: In `unit`.
-        unit: "mm", "mm2", "%", "pixels", "hu" or None; centimetres are turned into millimetres.
+        unit: "mm", "mm2", "mm3", "%", "pixels", "hu" or None; centimetres and millilitres are turned
+            into millimetres.
         step: One unit of the last digit written, in `unit`.
         compared: "more" or "less" for a limit ("above 0.5"), None for a value.
     """
@@ -97,18 +113,11 @@ def _read(found: re.Match[str], before: str) -> Quantity:
 
 
 def _unit(text: str | None) -> tuple[str | None, float]:
+    """Return the unit that a written one is turned into, and by which factor."""
     if text is None:
         return None, 1.0
     low = text.lower()
-    if low.startswith("c"):
-        return ("mm2", 100.0) if low[-1] in "2\u00b2" else ("mm", 10.0)
-    if low.startswith("m"):
-        return ("mm2", 1.0) if low[-1] in "2\u00b2" else ("mm", 1.0)
-    if low.startswith("sq"):
-        return "mm2", 1.0
-    if low.startswith("pix"):
-        return "pixels", 1.0
-    return ("hu", 1.0) if low.startswith("h") else ("%", 1.0)
+    return next((unit, factor) for pattern, unit, factor in _UNITS if pattern.match(low))
 
 
 def measured(evidence: Evidence) -> list[tuple[float, str | None]]:
@@ -121,7 +130,8 @@ def measured(evidence: Evidence) -> list[tuple[float, str | None]]:
             continue
         unit = next((unit for suffix, unit in _SUFFIXES if key.endswith(suffix)), None)
         if key == "value" and evidence.values.get("unit"):
-            unit = _unit(str(evidence.values["unit"]).split()[0])[0]
+            unit, factor = _unit(str(evidence.values["unit"]).split()[0])
+            value *= factor
         found.append((float(value), unit))
     return found
 

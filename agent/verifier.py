@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from overread.agent import changes, language, limits, places, polarity, topics
+from overread.agent import changes, counts, language, limits, places, polarity, topics
 from overread.agent.asked import beside_the_point, kind_asked, without_list
 from overread.agent.language import Mention
 from overread.agent.ledger import citations, cited
@@ -142,7 +142,8 @@ def _check(sentence: str, evidence: Sequence[Evidence], question: str) -> str | 
     intake = [entry for entry in evidence if entry.tool == "intake" and entry not in own]
     return (
         _check_numbers(sentence, own)
-        or polarity.miscounted(sentence, own)
+        or counts.miscounted(sentence, own)
+        or counts.too_many(sentence, own)
         or _check_mentions(sentence, own, intake)
         or places.check_sides(sentence, own)
         or places.check_position(sentence, own)

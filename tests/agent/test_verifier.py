@@ -231,11 +231,38 @@ def test_an_answer_is_of_what_was_asked_in_this_image(
         ("The heart is enlarged because of heart failure [E4].", "E4 says nothing of failure"),
         ("Urgent surgery is needed [E7].", "E7 says nothing of this"),
         ("The patient is elderly [E2].", "E2 says nothing of this"),
+        ("There are several nodules [E2].", "E2 found one"),
+        ("A nodule is seen in each lung [E2].", "E2 found one"),
+        ("There are several regions of consolidation [E6].", None),
+        ("The nodule has a volume of 12.4 ml [E2].", "12400 mm3 is not what E2 says"),
+        ("3 cases showed pneumothorax [E8].", None),
+        ("3 of 5 similar cases showed pneumothorax [E8].", None),
+        ("Of 5 similar cases, 3 are normal [E8].", "3 are normal is not what E8 says"),
+        ("Most similar cases are normal [E8].", "E8 does not say that most are normal"),
+        ("Most similar cases have a pneumothorax [E8].", None),
     ],
 )
 def test_what_a_model_likes_to_add_needs_evidence(answer: str, reason: str | None) -> None:
     expected = [reason] if reason else []
     assert [problem.reason for problem in verify(answer, SESSION)] == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "sound"),
+    [
+        ("3.2 ml", True),
+        ("3.2 cm3", True),
+        ("3200 mm3", True),
+        ("3.2 mm", False),
+        ("3.2 mm3", False),
+    ],
+)
+def test_a_volume_is_no_length(said: str, sound: bool) -> None:
+    volume = evidence(
+        2, "quantify", "volume of nodule in image 1: 3.2 ml in 9 of 9 slices",
+        {"quantity": "volume", "target": "nodule", "value": 3.2, "unit": "ml"},
+    )  # fmt: skip
+    assert (verify(f"The nodule has a volume of {said} [E2].", [volume]) == []) is sound
 
 
 def test_a_change_takes_two_images() -> None:
@@ -246,6 +273,11 @@ def test_a_change_takes_two_images() -> None:
     told = "compare image 1 with image 2: nodule larger, long axis 14 mm (ratio 1.3)"
     compared = evidence(4, "compare", told, {"nodule larger since 2": 1, "summary": told})
     assert verify("The nodule has grown [E4].", [compared]) == []
+    sizes = [measured(5, "area", "nodule", None, 30, "mm2"),
+             measured(6, "area", "nodule", None, 60, "mm2", image=2)]  # fmt: skip
+    for word, sound in (("Smaller", True), ("Larger", False), ("Unchanged", False)):
+        answer = f"{word}: the nodule measures 30 mm2 now [E5] and 60 mm2 before [E6]."
+        assert (verify(answer, sizes) == []) is sound
     wrong = verify("The nodule is unchanged [E4].", [compared])
     assert [problem.reason for problem in wrong] == ["E4 does not say unchanged"]
 
