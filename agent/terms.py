@@ -141,7 +141,8 @@ _MODALITIES: dict[str, str] = {
     "MR": r"mri?|magnetic resonance",
     "US": r"ultrasounds?|sonogra(?:ms?|phy)|echocardiogra(?:ms?|phy)",
     "OP": r"fundus (?:photographs?|photos?|pictures?|images?)|fundoscop(?:y|ic)",
-    "SM": r"histolog(?:y|ical)|micrographs?|microscop(?:y|ic)|biops(?:y|ies)",
+    "SM": r"histolog(?:y|ical)|micrographs?|microscop(?:y|ic)|"
+    r"biops(?:y|ies)(?! (?:is|are|should|would|may|might)\b)",
     "PT": r"pet",
     "MG": r"mammogra(?:ms?|phy)",
 }

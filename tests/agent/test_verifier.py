@@ -231,6 +231,7 @@ def test_an_answer_is_of_what_was_asked_in_this_image(
         ("The heart is enlarged because of heart failure [E4].", "E4 says nothing of failure"),
         ("Urgent surgery is needed [E7].", "E7 says nothing of this"),
         ("The patient is elderly [E2].", "E2 says nothing of this"),
+        ("Biopsy is recommended [E2].", "E2 says nothing of this"),
         ("There are several nodules [E2].", "E2 found one"),
         ("A nodule is seen in each lung [E2].", "E2 found one"),
         ("There are several regions of consolidation [E6].", None),
