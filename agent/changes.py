@@ -36,6 +36,7 @@ def check(sentence: str, own: Sequence[Evidence], evidence: Sequence[Evidence]) 
     found = _CHANGE.search(spoken)
     if found is None:
         return None
+    said = [fate for fate, pattern in _FATE.items() if pattern.search(spoken)]
     where = ", ".join(entry.id for entry in own)
     compared = [entry for entry in own if entry.tool == "compare"]
     if not compared:
@@ -43,16 +44,11 @@ def check(sentence: str, own: Sequence[Evidence], evidence: Sequence[Evidence]) 
         if len(seen) < 2:
             return f"{where} is of one image, which shows no change"
         ratio = _ratio(sentence, own)
-        return f"{where} says otherwise" if ratio and not _fits(spoken, ratio) else None
+        return f"{where} says otherwise" if ratio and not _fits(said, ratio) else None
     told = " ".join(f"{entry.content} {entry.values.get('summary', '')}" for entry in compared)
-    said = _said(spoken)
     if said and not any(_FATE[fate].search(told) for fate in said):
         return f"{where} does not say {found.group().lower()}"
     return None
-
-
-def _said(spoken: str) -> list[str]:
-    return [fate for fate, pattern in _FATE.items() if pattern.search(spoken)]
 
 
 def _ratio(sentence: str, own: Sequence[Evidence]) -> float | None:
@@ -65,10 +61,10 @@ def _ratio(sentence: str, own: Sequence[Evidence]) -> float | None:
     return values["now"] / values["before"] if values["now"] and values["before"] else None
 
 
-def _fits(spoken: str, ratio: float) -> bool:
+def _fits(said: Sequence[str], ratio: float) -> bool:
     fits = {
         "larger": ratio > 1,
         "smaller": ratio < 1,
         "unchanged": 1 / _MUCH < ratio < _MUCH,
     }
-    return all(fits.get(fate, True) for fate in _said(spoken))
+    return all(fits.get(fate, True) for fate in said)

@@ -96,7 +96,7 @@ def unspoken(sentence: str, own: Sequence[Evidence], question: str) -> str | Non
     ]
     if not strange:
         return None
-    told = set(_words(" ".join(_told(entry) for entry in own)))
+    told = _told(own)
     return next((thing.lower() for thing in strange if not told & set(_words(thing))), None)
 
 
@@ -117,13 +117,14 @@ def is_of_nothing(sentence: str, own: Sequence[Evidence]) -> bool:
     if any(read(text) for read in readers):
         return False
     said = {word for word in _words(text) if len(word) > _SHORT} - _EMPTY
-    return bool(said) and not said & {word for entry in own for word in _words(_told(entry))}
+    return bool(said) and not said & _told(own)
 
 
-def _told(entry: Evidence) -> str:
-    """Return what a tool said, in words and in values, what it quotes included."""
-    values = " ".join(f"{name} {value}" for name, value in entry.values.items())
-    return f"{entry.content} {values}".replace("_", " ")
+def _told(own: Sequence[Evidence]) -> set[str]:
+    """Return the words that tools used, in what they said and in values, what they quote included."""
+    texts = [entry.content for entry in own]
+    texts += [f"{name} {value}" for entry in own for name, value in entry.values.items()]
+    return set(_words(" ".join(texts).replace("_", " ")))
 
 
 def _words(text: str) -> list[str]:

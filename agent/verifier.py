@@ -55,8 +55,10 @@ def verify(answer: str, evidence: Sequence[Evidence], question: str = "") -> lis
     said = language.sentences(answer)
     reasons = {sentence: _check(sentence, evidence, question) for sentence in said}
     left = [text for text in said if not reasons[text] and not _claims_nothing(text)]
-    reason = _of_cases_alone(left, evidence, question) or beside_the_point(question, " ".join(left))
-    if left and reason:
+    if left and (
+        reason := _of_cases_alone(left, evidence, question)
+        or beside_the_point(question, " ".join(left))
+    ):
         reasons |= dict.fromkeys(left, reason)
     return [Problem(sentence, reason) for sentence in said if (reason := reasons[sentence])]
 
