@@ -59,8 +59,15 @@ _PLAIN = frozenset(
         "second", "side", "sign", "something", "study", "that", "the", "these", "this", "to", "what",
     }
 )  # fmt: skip
+# What shows evidence: a sentence of these alone ("See the outline") points to it, and claims nothing.
+_POINTS = frozenset(
+    {
+        "below", "box", "contour", "draft", "drawing", "drawn", "listed", "marked", "mask", "outline",
+        "outlined", "overlay", "report", "result", "segmentation", "segmenter", "tool", "written",
+    }
+)  # fmt: skip
 # To share one of these with the evidence is to share nothing.
-_EMPTY = _PLAIN | {
+_EMPTY = _PLAIN | _POINTS | {
     "about", "absent", "also", "been", "before", "between", "both", "detected", "does", "found", "from", "have",
     "here", "identified", "likely", "none", "now", "present", "probably", "seem", "seen", "shown", "than", "there",
     "they", "visible", "were", "which", "with",
@@ -111,6 +118,8 @@ def is_of_nothing(sentence: str, own: Sequence[Evidence]) -> bool:
 
     >>> is_of_nothing("Urgent surgery is needed [E2].", [])
     True
+    >>> is_of_nothing("See the outline [E2].", [])
+    False
     """
     text = language.spoken(sentence)
     readers = (language.mentions, language.sides, language.lead, quantities, says_place)
