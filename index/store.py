@@ -158,6 +158,8 @@ class CaseIndex:
         by_domain: dict[str, list[tuple[str, int]]] = {}
         for image_id, i in rows.items():
             by_domain.setdefault(batch[i].domain, []).append((image_id, i))
+        with explained(self.place):
+            before = {shelf.domain: shelf for shelf in self._shelves()}
         for domain, chosen in by_domain.items():
             some = [batch[i] for _, i in chosen]
             embedder, passages = self.embedder_of(domain), self.passages_of(domain)
@@ -173,13 +175,13 @@ class CaseIndex:
             else:
                 said = np.stack([np.asarray(texts[i], np.float32) for _, i in chosen])
             with explained(self.place):
-                shelf = self._shelf(domain) or make_shelf(self._client, domain, embedder, passages)
+                shelf = before.get(domain) or make_shelf(self._client, domain, embedder, passages)
                 shelf.check("images", embedder, self.place)
                 shelf.check("texts", passages, self.place)
                 self._known[domain] = shelf
                 # Before they are written: a process killed in between leaves cases missing, which
                 # the next run sees, rather than doubled, which it would not.
-                for other in self._shelves():
+                for other in before.values():
                     if other.domain != domain:
                         other.remove([image_id for image_id, _ in chosen])
                 shelf.write(some, images, said)

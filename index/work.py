@@ -32,6 +32,9 @@ from overread.index.volumes import key_images, pooled
 BATCH = 32
 """Pictures embedded at a time, and units in a batch."""
 
+_REMEMBERED = 4096
+"""Texts whose vectors a worker keeps: reports without a finding are often word for word the same."""
+
 SYNTHETIC = "synthetic"
 """First word of the source of a case that was made up."""
 
@@ -74,6 +77,7 @@ class Worker:
         self._archive = archive
         self._pseudonymiser = pseudonymiser
         self._towers = towers
+        self._said: dict[tuple[str, str], Vectors] = {}
 
     def __call__(self, units: Sequence[Unit]) -> list[Finished]:
         """Return what became of each unit, in order; unreadable files are told, never raised."""
@@ -134,15 +138,19 @@ class Worker:
         return found
 
     def _texts(self, cases: Sequence[CaseRecord]) -> list[Vectors]:
-        """Embed the cases' texts, equal ones once."""
-        found: dict[tuple[int, str], Vectors] = {}
-        towers = {id(tower): tower for case in cases for tower in [self._towers.texts(case.domain)]}
-        for key, tower in towers.items():
-            said = list(
-                dict.fromkeys(c.text for c in cases if self._towers.texts(c.domain) is tower)
-            )
-            found |= zip(((key, text) for text in said), tower.embed_texts(said), strict=True)
-        return [found[id(self._towers.texts(case.domain)), case.text] for case in cases]
+        """Embed the cases' texts, those that no earlier batch had."""
+        towers = [self._towers.texts(case.domain) for case in cases]
+        wanted = [(tower.name, case.text) for tower, case in zip(towers, cases, strict=True)]
+        known = {key: self._said[key] for key in wanted if key in self._said}
+        for tower in {tower.name: tower for tower in towers}.values():
+            new = [
+                key for key in dict.fromkeys(wanted) if key[0] == tower.name and key not in known
+            ]
+            known |= zip(new, tower.embed_texts([text for _, text in new]), strict=True)
+        if len(self._said) + len(known) > _REMEMBERED:
+            self._said.clear()
+        self._said |= known
+        return [known[key] for key in wanted]
 
     def _read(self, unit: Unit) -> tuple[str, tuple[str, ...], list[CaseRecord], Problems]:
         """Return a unit's content hash, studies, cases not yet embedded, and problems."""

@@ -20,6 +20,8 @@ from overread.index.embedder import Embedder, load_embedder
 from overread.index.filters import Exclude, Filters, Scope
 from overread.index.ingest import IngestSummary, build_index
 from overread.index.store import CaseIndex
+from overread.index.units import open_source
+from overread.index.work import Worker
 from tests.index.conftest import picture
 
 
@@ -99,6 +101,25 @@ def test_second_run_adds_nothing_and_a_correction_replaces(place: Place, tmp_pat
     assert place.build(manifest).added == 1
     assert place.index.search_image(picture(3), k=1)[0].report == "Corrected."
     assert (place.index.stats().images, place.index.stats().texts) == (5, 5)
+
+
+def test_a_report_that_comes_again_is_embedded_once(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = pictures(tmp_path / "in", 4)
+    text = manifest.read_text().replace("Report 2.", "Report 0.").replace("Report 3.", "Report 1.")
+    manifest.write_text(text)
+    towers = place.index.towers()
+    embed, asked = towers.texts("").embed_texts, []
+    monkeypatch.setattr(
+        towers.texts(""), "embed_texts", lambda texts: asked.extend(texts) or embed(texts)
+    )
+    worker = Worker(place.archive, place.pseudonymiser, towers)
+    units = open_source(manifest, place.pseudonymiser).units
+    first, again = worker(units[:2]), worker(units[2:])
+    assert len(asked) == 2
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.texts, other.texts)
 
 
 def test_phantoms_keep_their_ids_and_domains(place: Place, tmp_path: Path) -> None:
