@@ -67,7 +67,7 @@ _POINTS = frozenset(
     }
 )  # fmt: skip
 # To share one of these with the evidence is to share nothing.
-_EMPTY = _PLAIN | _POINTS | {
+_EMPTY = _PLAIN | {
     "about", "absent", "also", "been", "before", "between", "both", "detected", "does", "found", "from", "have",
     "here", "identified", "likely", "none", "now", "present", "probably", "seem", "seen", "shown", "than", "there",
     "they", "visible", "were", "which", "with",
@@ -126,7 +126,7 @@ def is_of_nothing(sentence: str, own: Sequence[Evidence]) -> bool:
     if any(read(text) for read in readers):
         return False
     said = {word for word in _words(text) if len(word) > _SHORT} - _EMPTY
-    return bool(said) and not said & _told(own)
+    return bool(said - _POINTS) and not said & _told(own)
 
 
 def _told(own: Sequence[Evidence]) -> set[str]:

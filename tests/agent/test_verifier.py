@@ -251,6 +251,12 @@ def test_what_a_model_likes_to_add_needs_evidence(answer: str, reason: str | Non
     assert [problem.reason for problem in verify(answer, SESSION)] == expected
 
 
+def test_a_draft_may_be_pointed_to() -> None:
+    told = "generate_report for image 1: draft with 3 findings; Effusion: long axis 28.8 mm."
+    draft = evidence(5, "generate_report", told, {"findings": 3})
+    assert verify("A draft report is ready [E5].", [draft], "Write a report of this image.") == []
+
+
 @pytest.mark.parametrize(
     ("said", "sound"),
     [
