@@ -16,10 +16,10 @@ from overread.agent.config import Config, ensure_data_dir
 from overread.agent.profiles import Profile, load_profile
 from overread.agent.server_process import ServerProcess, last_words
 from overread.agent.vllm_command import (
-    check_memory,
     check_vllm,
     command,
     environment,
+    fitting,
     model_location,
 )
 from overread.imaging.errors import ConfigError, PlannerUnavailable
@@ -192,10 +192,10 @@ def _start(config: Config, profile: Profile) -> ServerProcess:
     ensure_data_dir(config)
     _check_port(config)
     model = model_location(profile, config.data)
-    check_memory(profile, model)
+    served = fitting(profile, model)
     server = ServerProcess.start(
-        command(config, profile, model),
-        environment(config, profile, model),
+        command(config, served, model),
+        environment(config, served, model),
         log_file(config),
         profile.served_name,
         config.planner.port,

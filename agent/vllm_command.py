@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from overread.agent.config import Config
+from overread.agent.precision import for_this_cpu
 from overread.agent.profiles import BUNDLED, Profile
 from overread.imaging.errors import ConfigError
 
@@ -55,23 +56,29 @@ def check_model_folder(folder: Path) -> Path:
     return folder
 
 
-def check_memory(profile: Profile, model: str) -> None:
-    """Refuse to start what cannot fit. Only a local model on a CPU can be judged beforehand.
+def fitting(profile: Profile, model: str) -> Profile:
+    """Return the profile in the number format that is fastest on this CPU and fits in its memory.
+
+    Only a local model on a CPU can be judged beforehand.
 
     Raises:
         ConfigError: Less memory is available than the model, its cache and vLLM will take.
     """
     folder = Path(model)
     if profile.device != "cpu" or not folder.is_dir():
-        return
+        return profile
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / _GIB
-    needed = weights + profile.kv_cache_gib + _OVERHEAD_GIB
     available = psutil.virtual_memory().available / _GIB
+    wider = for_this_cpu(profile)
+    if wider != profile and 2 * weights + wider.kv_cache_gib + _OVERHEAD_GIB <= available:
+        return wider
+    needed = weights + profile.kv_cache_gib + _OVERHEAD_GIB
     if available < needed:
         raise ConfigError(
             f"the planner needs about {needed:.1f} GiB of memory and {available:.1f} GiB are "
             "available; close other programs or choose a smaller profile"
         )
+    return profile
 
 
 def check_vllm() -> None:

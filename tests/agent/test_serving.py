@@ -17,10 +17,10 @@ from overread.agent.config import Config
 from overread.agent.profiles import Profile, load_profile
 from overread.agent.server_process import ServerProcess, last_words
 from overread.agent.vllm_command import (
-    check_memory,
     check_model_folder,
     command,
     environment,
+    fitting,
     model_location,
 )
 from overread.imaging.errors import ConfigError, PlannerUnavailable
@@ -101,8 +101,8 @@ def test_model_folders_are_checked(tmp_path):
 
 def test_too_little_memory_is_said_beforehand(tmp_path):
     with pytest.raises(ConfigError, match=r"needs about \d+\.\d GiB of memory"):
-        check_memory(profile(kv_cache_gib=100_000), str(tmp_path))
-    check_memory(profile(kv_cache_gib=100_000), "org/model")
+        fitting(profile(kv_cache_gib=100_000), str(tmp_path))
+    fitting(profile(kv_cache_gib=100_000), "org/model")
 
 
 def test_a_port_taken_by_another_program_is_named(data_dir, tmp_path):
