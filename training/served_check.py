@@ -16,6 +16,7 @@ from typing import Any
 from overread.agent.config import Config, PlannerConfig
 from overread.agent.profiles import Profile, load_profile
 from overread.agent.prompts import Entry, direct_messages, evidence_line, planner_messages
+from overread.agent.vllm_command import fitting
 from overread.imaging.errors import InputError, PlannerUnavailable
 from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.render import data_url, for_planner
@@ -102,8 +103,11 @@ def check(
             "the bundled planner's own tensors are no model; check --merge or --adapter"
         )
     progress("answering in this process, as trained")
-    here, processor = _here(trained, prompts)
-    if facts["format"] == "bnb":
+    profile = load_profile(str(export / "profile.toml"))
+    is_served = facts["format"] != "bnb"
+    wide = is_served and fitting(profile, profile.model).dtype == "float32"
+    here, processor = _here(trained, prompts, wide)
+    if not is_served:
         how = f"in this process, bitsandbytes with {facts['bits']} bits"
         progress(how)
         model, own = load_folder(export)
@@ -193,8 +197,10 @@ def phantom_prompts(number: int, profile: Profile, seed: int = 0) -> list[Prompt
     return prompts
 
 
-def _here(trained: Trained, prompts: Sequence[Prompt]) -> tuple[list[Greedy], Any]:
+def _here(trained: Trained, prompts: Sequence[Prompt], wide: bool) -> tuple[list[Greedy], Any]:
+    """Answer with the trained weights, in float32 where the server computes in it, too."""
     model, processor = load(trained)
+    model = model.float() if wide else model
     return [in_process(model, processor, prompt, LONGEST) for prompt in prompts], processor
 
 
