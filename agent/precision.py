@@ -22,8 +22,8 @@ def multiplies_bfloat16(told: Path = CPU_INFO) -> bool:
 def for_this_cpu(profile: Profile, told: Path = CPU_INFO) -> Profile:
     """Return the profile with float32 in the place of a bfloat16 that the CPU cannot multiply.
 
-    Software does it there, and a matrix product of 32 rows takes six times as long as in float32.
-    The cache grows with its numbers, so that it holds as many tokens.
+    Software does it there, several times as slowly (`overread.evals.bench.cpu_precision`). The cache
+    grows with its numbers, so that it holds as many tokens.
 
     Args:
         profile: As chosen.

@@ -69,7 +69,7 @@ def fitting(profile: Profile, model: str) -> Profile:
         return profile
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / _GIB
     available = psutil.virtual_memory().available / _GIB
-    wider = for_this_cpu(profile)
+    wider = profile if _is_quantised(folder) else for_this_cpu(profile)
     if wider != profile and 2 * weights + wider.kv_cache_gib + _OVERHEAD_GIB <= available:
         return wider
     needed = weights + profile.kv_cache_gib + _OVERHEAD_GIB
@@ -79,6 +79,12 @@ def fitting(profile: Profile, model: str) -> Profile:
             "available; close other programs or choose a smaller profile"
         )
     return profile
+
+
+def _is_quantised(folder: Path) -> bool:
+    """Whether a model says itself that it is; its profile then need not."""
+    config = folder / "config.json"
+    return config.is_file() and "quantization_config" in json.loads(config.read_text("utf-8"))
 
 
 def check_vllm() -> None:

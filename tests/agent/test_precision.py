@@ -63,5 +63,8 @@ def test_what_does_not_fit_twice_as_wide_stays(
     model.mkdir()
     profile = load_profile("bundled")
     assert fitting(profile, str(model)).dtype == "float32"
+    (model / "config.json").write_text('{"quantization_config": {"quant_method": "awq"}}')
+    assert fitting(profile, str(model)) is profile
+    (model / "config.json").write_text("{}")
     tight = profile.model_copy(update={"kv_cache_gib": 5})
     assert fitting(tight, str(model)) is tight
