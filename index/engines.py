@@ -46,9 +46,10 @@ def in_processes(worker: Worker, batches: Iterable[Batch], count: int) -> Iterat
     Raises:
         OverreadError: A process ended.
     """
-    # A forked child would inherit locks of torch's threads; the server it forks from has none.
+    # A forked child would inherit locks of torch's threads; the server it forks from computes
+    # nothing, so it has none. It imports what all of them need once: seconds for each otherwise.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, *worker.modules])
     waiting = iter(batches)
     with ProcessPoolExecutor(count, context, _begin, (pickle.dumps(worker),)) as pool:
         try:

@@ -35,3 +35,9 @@ class Towers:
         own = [f"{domain}={tower.name}" for domain, tower in sorted(self.by_domain.items())]
         passages = self.passages.name if self.passages else "tower"
         return " ".join([self.default.name, *own, passages])
+
+    @property
+    def modules(self) -> list[str]:
+        """Names of the modules they are from, each once."""
+        own = [self.default, *self.by_domain.values(), *([self.passages] if self.passages else [])]
+        return sorted({type(tower).__module__ for tower in own})

@@ -79,6 +79,11 @@ class Worker:
         self._towers = towers
         self._said: dict[tuple[str, str], Vectors] = {}
 
+    @property
+    def modules(self) -> list[str]:
+        """Names of the modules that its embedders are from; most of its start is importing them."""
+        return self._towers.modules
+
     def __call__(self, units: Sequence[Unit]) -> list[Finished]:
         """Return what became of each unit, in order; unreadable files are told, never raised."""
         read = [self._read(unit) for unit in units]
