@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from overread.agent import changes, counts, language, limits, places, polarity, topics
+from overread.agent import changes, counts, drafts, language, limits, places, polarity, topics
 from overread.agent.asked import beside_the_point, kind_asked, without_list
 from overread.agent.language import Mention
 from overread.agent.ledger import citations, cited
@@ -36,7 +36,7 @@ class Problem:
     Attributes:
         sentence: As in the answer.
         reason: Without a full stop, e.g. "E2 did not find a nodule".
-        instead: What its evidence bears in its place (place, side, verdict of a limit), or "".
+        instead: What its evidence bears in its place (place, side, verdict of a limit, impression), or "".
     """
 
     sentence: str
@@ -69,13 +69,15 @@ def mended(
     """Return problems with what may stand in place of a sentence that misread its evidence.
 
     A planner that cites a tool and gives another place, the other side, or the wrong side of a settled
-    limit, has misread it; the tool's own word can be put there. Taken only where it then passes.
+    limit, has misread it; the tool's own word can be put there, and a draft's impression where findings
+    are summed up. Taken only where it then passes.
     """
     result = []
     for problem in problems:
         candidates = [
             *places.mended(problem.sentence, evidence),
             *limits.verdicts(problem.sentence, evidence, question),
+            *drafts.impression(problem.sentence, evidence, question),
         ]
         sound = (text for text in candidates if not verify(text, evidence, question))
         result.append(replace(problem, instead=next(sound, "")))

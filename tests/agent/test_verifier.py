@@ -257,6 +257,32 @@ def test_a_draft_may_be_pointed_to() -> None:
     assert verify("A draft report is ready [E5].", [draft], "Write a report of this image.") == []
 
 
+def test_a_wrong_summary_of_a_draft_gives_way_to_its_impression() -> None:
+    told = "Nodule: long axis 12.4 mm, patient left. Effusion: patient left."
+    draft = evidence(
+        5, "generate_report", phrases.reported(1, 3, told), {"sentences": 3, "impression": told}
+    )
+    session = [INTAKE, segmented(2, "nodule", True), segmented(3, "effusion", True), draft]
+    answer = "A draft report is ready [E5]. No abnormality was found [E2][E3]. No effusion [E3]."
+    asked = "Write a report of this image."
+    problems = mended(verify(answer, session, asked), session, asked)
+    assert without(answer, problems) == (
+        "A draft report is ready [E5]. Nodule: long axis 12.4 mm, patient left [E5]. "
+        "Effusion: patient left [E5]."
+    )
+
+
+def test_a_question_for_a_finding_is_not_answered_by_an_impression() -> None:
+    told = "Effusion: patient left."
+    draft = evidence(
+        5, "generate_report", phrases.reported(1, 3, told), {"sentences": 3, "impression": told}
+    )
+    session = [INTAKE, segmented(2, "nodule", True), segmented(3, "effusion", True), draft]
+    answer, asked = "No nodule was found [E2].", "Is there a nodule?"
+    problems = mended(verify(answer, session, asked), session, asked)
+    assert without(answer, problems) == ""
+
+
 @pytest.mark.parametrize(
     ("said", "sound"),
     [
