@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -81,6 +82,14 @@ class ServerProcess:
             return same and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
+
+    def argument(self, name: str) -> str | None:
+        """Return what follows an argument on the command line, e.g. "float32" for "--dtype"."""
+        try:
+            line = psutil.Process(self.pid).cmdline()
+        except psutil.Error:
+            return None
+        return next((value for key, value in pairwise(line) if key == name), None)
 
     def stop(self, grace_s: float = _GRACE_S) -> None:
         """End the whole process group: politely, then by force."""

@@ -119,6 +119,15 @@ def stop(config: Config) -> bool:
     return server is not None
 
 
+def served_dtype(config: Config) -> str | None:
+    """Return the number format in which our own server computes; None where none of ours runs.
+
+    It may be wider than the profile's (`overread.agent.precision`).
+    """
+    server = None if config.planner.base_url else ServerProcess.recall(_pid_file(config))
+    return server.argument("--dtype") if server else None
+
+
 def log_file(config: Config) -> Path:
     """Return where the server writes its log."""
     return config.data / "logs" / f"planner-{config.planner.port}.log"

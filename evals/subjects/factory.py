@@ -81,9 +81,9 @@ def make_subject(
         from overread.evals.subjects.agent import AgentSubject
 
         without = head.removeprefix("agent").removeprefix("/no-")
-        subject = AgentSubject(config, agent_identity(config), without)
+        AgentSubject(config, agent_identity(config), without)  # fails before a planner is started
         _serve(config, start)
-        return subject
+        return AgentSubject(config, agent_identity(config), without)
     if head == "bare" and not colon:
         return _served("bare", config, concurrency, start)
     if head == "serve" and rest:
@@ -164,9 +164,12 @@ def _serve(config: Config, start: Callable[[Config], object] | None) -> None:
 
 
 def _profile_identity(config: Config, profile: Profile) -> dict[str, Any]:
+    from overread.agent.serving import served_dtype
+
     found: dict[str, Any] = {
         "profile": profile.model_dump(mode="json", exclude={"description", "status", "flags"}),
         "base_url": config.planner.base_url,
+        "served_dtype": served_dtype(config),
         "code": code_hash(),
     }
     if profile.model == BUNDLED:

@@ -186,6 +186,23 @@ def test_a_pid_that_was_given_out_again_is_not_ours(tmp_path):
     assert ServerProcess.recall(tmp_path / "pid") is None
 
 
+def test_the_served_number_format_is_read_off_the_running_server(data_dir, tmp_path):
+    data_dir.mkdir()
+    config = Config(data_dir=data_dir)
+    assert serving.served_dtype(config) is None
+    server = ServerProcess.start(
+        [sys.executable, "-c", "import time; time.sleep(60)", "--dtype", "float32"], os.environ,
+        tmp_path / "log", "m", config.planner.port,
+    )  # fmt: skip
+    try:
+        server.remember(data_dir / f"planner-{config.planner.port}.pid")
+        assert serving.served_dtype(config) == "float32"
+        elsewhere = {"port": config.planner.port, "base_url": "http://127.0.0.1:1/v1"}
+        assert serving.served_dtype(Config(data_dir=data_dir, planner=elsewhere)) is None
+    finally:
+        server.stop()
+
+
 def test_stop_without_a_server(data_dir):
     data_dir.mkdir()
     assert serving.stop(Config(data_dir=data_dir)) is False
