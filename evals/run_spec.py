@@ -2,7 +2,6 @@
 
 import json
 import platform
-import subprocess
 import sys
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -11,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from overread.evals.revision import revision
 from overread.imaging.errors import InputError
 
 RUN_FILE = "run.json"
@@ -35,7 +35,7 @@ class RunSpec(BaseModel, frozen=True, extra="forbid"):
         manifests: Training manifests that the items were held against.
         judge: Who judged open answers, under which rubric; None if nobody did.
         versions: Of the packages that matter.
-        commit: Of the source, if it is a git checkout.
+        commit: Of the source, with "+" if it was changed, if it is a git checkout.
         command: As typed.
     """
 
@@ -101,7 +101,7 @@ def _judge(spec: RunSpec) -> str:
 
 def surroundings() -> dict[str, Any]:
     """Return the fields of `RunSpec` that tell with what it was run: versions, commit, command."""
-    return {"versions": _versions(), "commit": _commit(), "command": tuple(sys.argv)}
+    return {"versions": _versions(), "commit": revision(), "command": tuple(sys.argv)}
 
 
 def _versions() -> dict[str, str]:
@@ -110,15 +110,3 @@ def _versions() -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
-
-
-def _commit() -> str | None:
-    source = Path(__file__).resolve().parent
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(source), "rev-parse", "HEAD"],
-            capture_output=True, text=True, timeout=10, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

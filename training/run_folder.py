@@ -10,7 +10,6 @@ log.json                all metrics         README.md               the model ca
 
 import json
 import platform
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import overread
+from overread.evals.revision import revision
 from overread.imaging.errors import ConfigError, InputError
 from overread.imaging.files import ORDINARY, write_whole
 from overread.training import manifest
@@ -149,7 +149,7 @@ class RunFolder:
 def environment(seed: int) -> dict[str, Any]:
     """Return git revision, versions, seed and machine."""
     return {
-        "git": _revision(),
+        "git": revision() or "unknown",
         "overread": overread.__version__,
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
         "python": platform.python_version(),
@@ -201,16 +201,3 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _revision() -> str:
-    """Return the revision of the checkout, with "+" if it was changed; "unknown" outside one."""
-    place = Path(overread.__file__).resolve().parent
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
-            cwd=place, capture_output=True, text=True, timeout=20, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return found.stdout.strip()
