@@ -46,10 +46,14 @@ def in_processes(worker: Worker, batches: Iterable[Batch], count: int) -> Iterat
     Raises:
         OverreadError: A process ended.
     """
+    import torch
+
     # A forked child would inherit locks of torch's threads; the server it forks from computes
     # nothing, so it has none. It imports what all of them need once: seconds for each otherwise.
+    # Not where there is a GPU: whatever looks for one while it is imported spoils CUDA for a fork.
+    imported_once = [] if torch.cuda.is_available() else worker.modules
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, *worker.modules])
+    context.set_forkserver_preload([__name__, *imported_once])
     waiting = iter(batches)
     with ProcessPoolExecutor(count, context, _begin, (pickle.dumps(worker),)) as pool:
         try:

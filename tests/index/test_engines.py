@@ -22,7 +22,9 @@ from overread.imaging.pseudonym import Pseudonymiser
 from overread.index.digest import digest_of
 from overread.index.embedder import Embedder
 from overread.index.ingest import Plan, build_index
+from overread.index.sentences import SentenceEmbedder
 from overread.index.store import CaseIndex
+from overread.index.towers import Towers
 from tests.index.test_ingest import Place, pictures
 
 
@@ -49,6 +51,12 @@ def test_phantoms_are_the_same_from_many_processes(tmp_path: Path) -> None:
     assert (tmp_path / "many" / "manifest.jsonl").read_bytes() == alone.read_bytes()
     for file in alone.parent.iterdir():
         assert (tmp_path / "many" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_processes_are_told_which_modules_the_embedders_are_from(tiny: Embedder) -> None:
+    assert Towers(tiny, {"fundus": tiny}).modules == ["overread.index.open_clip_embedder"]
+    by_sentences = Towers(tiny, passages=SentenceEmbedder()).modules
+    assert by_sentences == ["overread.index.open_clip_embedder", "overread.index.sentences"]
 
 
 @pytest.mark.slow
