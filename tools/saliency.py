@@ -16,6 +16,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from overread.imaging.study import Image, Mask
+from overread.index.explain import on_image
 from overread.index.patches import PatchEmbedder
 from overread.tools.segmenter import Box, Point
 
@@ -50,19 +51,7 @@ def saliency(
     """
     patches = np.asarray(embedder.embed_patches(picture) @ towards, np.float32)
     square = PILImage.fromarray(patches, mode="F").resize(picture.size, PILImage.Resampling.BICUBIC)
-    rows, columns = image.shape
-    down, across = image.spacing_mm or (1.0, 1.0)
-    if not 0.1 < down / across < 10:  # `for_planner` leaves such pixels as they are
-        down = across = 1.0
-    scale = picture.width / max(rows * down, columns * across)
-    height, width = rows * down * scale, columns * across * scale
-    left, top = (picture.width - width) / 2, (picture.height - height) / 2
-    inner = square.resize(
-        (columns, rows),
-        PILImage.Resampling.BILINEAR,
-        box=(max(left, 0), max(top, 0), left + width, top + height),
-    )
-    return np.asarray(inner, np.float32)
+    return on_image(np.asarray(square), image)
 
 
 def prompts_from(heat: Heat) -> Pointed | None:
