@@ -46,12 +46,19 @@ def check_position(sentence: str, own: Sequence[Evidence]) -> str | None:
     """Check "upper left of the picture" against the place that a tool gave."""
     for found in _POSITION.finditer(language.spoken(sentence)):
         words = {word.lower()[:4] for word in found.groups() if word}
-        places = [str(entry.values.get("picture_position") or "") for entry in own]
-        given = [{word[:4] for word in place.lower().split()} for place in places if place]
+        given = [place for entry in own for place in _positions(entry)]
         if words and not any(words <= place for place in given):
             where = ", ".join(entry.id for entry in own)
             return f"{where} does not place it at the {found.group().strip()}"
     return None
+
+
+def _positions(entry: Evidence) -> list[set[str]]:
+    """Return the places in the picture that a tool gives, as beginnings of words; a draft's, too."""
+    told = [str(entry.values.get("picture_position") or "").lower().split()]
+    drafted = _POSITION.finditer(str(entry.values.get("impression") or ""))
+    told += [[word.lower() for word in found.groups() if word] for found in drafted]
+    return [{word[:4] for word in words} for words in told if words]
 
 
 def check_place(sentence: str, own: Sequence[Evidence]) -> str | None:

@@ -258,7 +258,7 @@ def test_a_draft_may_be_pointed_to() -> None:
 
 
 def test_a_wrong_summary_of_a_draft_gives_way_to_its_impression() -> None:
-    told = "Nodule: long axis 12.4 mm, patient left. Effusion: patient left."
+    told = "Nodule: long axis 12.4 mm, upper right of the picture, patient left. Effusion: patient left."
     draft = evidence(
         5, "generate_report", phrases.reported(1, 3, told), {"sentences": 3, "impression": told}
     )
@@ -267,9 +267,17 @@ def test_a_wrong_summary_of_a_draft_gives_way_to_its_impression() -> None:
     asked = "Write a report of this image."
     problems = mended(verify(answer, session, asked), session, asked)
     assert without(answer, problems) == (
-        "A draft report is ready [E5]. Nodule: long axis 12.4 mm, patient left [E5]. "
-        "Effusion: patient left [E5]."
+        "A draft report is ready [E5]. Nodule: long axis 12.4 mm, upper right of the picture, "
+        "patient left [E5]. Effusion: patient left [E5]."
     )
+
+
+def test_a_place_that_a_draft_gives_is_given() -> None:
+    told = "Mass: centre of the picture, deep."
+    draft = evidence(2, "generate_report", phrases.reported(1, 1, told), {"impression": told})
+    assert verify("The mass is at the centre of the picture [E2].", [draft]) == []
+    wrong = verify("The mass is at the upper left of the picture [E2].", [draft])
+    assert [p.reason for p in wrong] == ["E2 does not place it at the upper left of the picture"]
 
 
 def test_a_question_for_a_finding_is_not_answered_by_an_impression() -> None:
