@@ -23,6 +23,7 @@ from typing import Any
 from overread.agent import bundled
 from overread.agent.config import Config
 from overread.agent.profiles import BUNDLED, Profile, load_profile
+from overread.agent.serving import ensure_server, served_dtype
 from overread.evals.items import Item
 from overread.evals.subjects.base import Subject
 from overread.imaging.errors import InputError
@@ -81,9 +82,10 @@ def make_subject(
         from overread.evals.subjects.agent import AgentSubject
 
         without = head.removeprefix("agent").removeprefix("/no-")
-        AgentSubject(config, agent_identity(config), without)  # fails before a planner is started
+        identity = agent_identity(config)
+        AgentSubject(config, identity, without)  # fails before a planner is started
         _serve(config, start)
-        return AgentSubject(config, agent_identity(config), without)
+        return AgentSubject(config, identity | {"served_dtype": served_dtype(config)}, without)
     if head == "bare" and not colon:
         return _served("bare", config, concurrency, start)
     if head == "serve" and rest:
@@ -158,14 +160,10 @@ def code_hash() -> str:
 
 
 def _serve(config: Config, start: Callable[[Config], object] | None) -> None:
-    from overread.agent.serving import ensure_server
-
     (start or ensure_server)(config)
 
 
 def _profile_identity(config: Config, profile: Profile) -> dict[str, Any]:
-    from overread.agent.serving import served_dtype
-
     found: dict[str, Any] = {
         "profile": profile.model_dump(mode="json", exclude={"description", "status", "flags"}),
         "base_url": config.planner.base_url,
