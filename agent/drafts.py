@@ -8,13 +8,14 @@ its sentence is removed; the draft's impression is the summary that it should ha
 from collections.abc import Sequence
 
 from overread.agent import language
+from overread.agent.ledger import cited
 from overread.tools.base import Evidence
 
 
 def impression(sentence: str, evidence: Sequence[Evidence], question: str) -> list[str]:
-    """Return the newest draft's impression, cited, for a sentence that sums up findings.
+    """Return a draft's impression, cited, for a sentence that sums up findings.
 
-    Whoever uses it verifies it.
+    It is the newest draft of the image that the sentence's evidence is of. Whoever uses it verifies it.
 
     Args:
         sentence: Of an answer.
@@ -22,10 +23,16 @@ def impression(sentence: str, evidence: Sequence[Evidence], question: str) -> li
         question: One that asks for a finding by name is not answered by an impression.
     """
     drafts = [entry for entry in evidence if entry.tool == "generate_report"]
-    summary = str(drafts[-1].values.get("impression") or "") if drafts else ""
+    images = {_image(entry) for entry in cited(sentence, evidence)} or {*map(_image, drafts)}
+    own = [entry for entry in drafts if images == {_image(entry)}]
+    summary = str(own[-1].values.get("impression") or "") if own else ""
     of_finding = any(mention.term.kind == "finding" for mention in language.mentions(question))
     sums_up = any(mention.term.kind == "finding" for mention in language.mentions(sentence))
     if not summary or of_finding or not sums_up:
         return []
     told = [text.rstrip(" .") for text in language.sentences(summary)]
-    return [" ".join(f"{text} [{drafts[-1].id}]." for text in told)]
+    return [" ".join(f"{text} [{own[-1].id}]." for text in told)]
+
+
+def _image(entry: Evidence) -> object:
+    return entry.arguments.get("image")

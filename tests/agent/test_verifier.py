@@ -272,6 +272,19 @@ def test_a_wrong_summary_of_a_draft_gives_way_to_its_impression() -> None:
     )
 
 
+def test_the_impression_of_another_image_stands_for_nothing() -> None:
+    told = "Nodule: long axis 12.4 mm, upper right of the picture, patient left."
+    draft = evidence(2, "generate_report", phrases.reported(1, 1, told), {"impression": told})
+    asked = "What does the second image show?"
+    first, second = segmented(3, "nodule", True), segmented(3, "nodule", True, image=2)
+    answer = "No abnormality was found [E3]."
+    kept = []
+    for found in (first, second):
+        session = [INTAKE, draft, found]
+        kept.append(without(answer, mended(verify(answer, session, asked), session, asked)))
+    assert kept == [f"{told[:-1]} [E2].", ""]
+
+
 def test_a_place_that_a_draft_gives_is_given() -> None:
     told = "Mass: centre of the picture, deep."
     draft = evidence(2, "generate_report", phrases.reported(1, 1, told), {"impression": told})
