@@ -1,6 +1,5 @@
 """Studies from files that know no patient: named by their content, not by their path."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from overread.imaging.files import file_hash
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.study import Image, ImageRef, Pixels, Series, Spacing, Study
 
@@ -17,8 +17,7 @@ EIGHT_BIT_WINDOW = (128.0, 256.0)
 
 def content_identity(path: Path) -> str:
     """Return the SHA-256 of a file, to be fed to a `Pseudonymiser`."""
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return f"sha256:{file_hash(path)}"
 
 
 def as_pixels(array: NDArray[Any]) -> Pixels:

@@ -1,6 +1,5 @@
 """The embedder slot: images and texts into one space. Chooses a loader; knows no model."""
 
-import hashlib
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image as PILImage
 
 from overread.imaging.errors import ConfigError
+from overread.imaging.files import files_hash
 
 Vectors = NDArray[np.float32]
 
@@ -102,11 +102,8 @@ def safetensors_in(folder: Path) -> list[Path]:
 
 def identity(kind: str, folder: Path) -> str:
     """Return `kind@hash` over configuration and weights; where the folder lies does not matter."""
-    digest = hashlib.sha256()
-    for file in [*sorted(folder.glob("*config.json")), *safetensors_in(folder)]:
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return f"{kind}@{digest.hexdigest()[:12]}"
+    files = [*sorted(folder.glob("*config.json")), *safetensors_in(folder)]
+    return f"{kind}@{files_hash(files)[:12]}"
 
 
 def unit(vectors: NDArray[np.floating]) -> Vectors:

@@ -1,6 +1,5 @@
 """What makes up pictures: the phantom generator, or a diffusers pipeline from a local folder."""
 
-import hashlib
 import importlib.util
 import inspect
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import PIL.Image
 
 from overread.imaging.errors import ConfigError, InputError
+from overread.imaging.files import files_hash
 from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import generate, labels_of
 from overread.imaging.phantoms.words import SETTINGS, TERMS
@@ -147,11 +147,8 @@ class DiffusersGenerator:
 
 def _identity(folder: Path) -> str:
     """Return `diffusers@hash` over what is in a pipeline's folders; where it lies does not matter."""
-    digest = hashlib.sha256()
-    for file in sorted([*folder.rglob("*.json"), *folder.rglob("*.safetensors")]):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return f"diffusers@{digest.hexdigest()[:12]}"
+    files = sorted([*folder.rglob("*.json"), *folder.rglob("*.safetensors")])
+    return f"diffusers@{files_hash(files)[:12]}"
 
 
 def load_generator(model: str) -> Generator:

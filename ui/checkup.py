@@ -4,7 +4,6 @@ Reads metadata and files only; it imports none of the heavy packages, so that it
 some of them are absent or broken.
 """
 
-import hashlib
 import importlib.util
 import os
 import platform
@@ -14,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from overread.agent.config import Config
+from overread.imaging.files import file_hash
 
 # Extra, the distributions of which one is enough, and what it is for.
 EXTRAS = {
@@ -91,12 +91,10 @@ def weights(path: Path) -> str:
     files = [file for file in files if file.is_file()]
     if not files:
         return f"missing ({path})"
-    lines = []
-    for file in files:
-        with file.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        lines.append(f"{file.name}, {file.stat().st_size / 1e6:.1f} MB, sha256 {digest[:16]}…")
-    return "; ".join(lines)
+    return "; ".join(
+        f"{file.name}, {file.stat().st_size / 1e6:.1f} MB, sha256 {file_hash(file)[:16]}…"
+        for file in files
+    )
 
 
 def data_folder(config: Config) -> dict[str, str]:

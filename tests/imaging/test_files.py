@@ -1,3 +1,4 @@
+import hashlib
 import os
 import resource
 import signal
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from overread.imaging.files import ORDINARY, PRIVATE, open_whole, write_whole
+from overread.imaging.files import ORDINARY, PRIVATE, file_hash, files_hash, open_whole, write_whole
 
 HALF_WAY = """
 import sys
@@ -148,3 +149,13 @@ def test_the_longest_name_is_no_hindrance(tmp_path: Path) -> None:
     longest = tmp_path / ("x" * 255)
     write_whole(longest, "x")
     assert longest.read_text() == "x"
+
+
+def test_a_hash_is_of_contents_in_their_order(tmp_path: Path) -> None:
+    one, two, copy = (tmp_path / name for name in ("a", "b", "c"))
+    for path, data in ((one, b"one"), (two, b"two"), (copy, b"one")):
+        path.write_bytes(data)
+    assert file_hash(one) == hashlib.sha256(b"one").hexdigest()
+    both = hashlib.sha256(hashlib.sha256(b"one").digest() + hashlib.sha256(b"two").digest())
+    assert files_hash([one, two]) == files_hash([copy, two]) == both.hexdigest()
+    assert files_hash([two, one]) != files_hash([one, two])
