@@ -1,10 +1,16 @@
-"""What an answer says has changed, which one image alone cannot show."""
+"""What an answer says has changed, which one image alone cannot show.
+
+A planner that has measured both images reads off the wrong word now and then ("Larger: 77 mm2 now and
+175 mm2 before"); there is nothing to judge between two numbers, so the right word can be put there.
+"""
 
 import re
 from collections.abc import Sequence
 
 from overread.agent import language
+from overread.agent.ledger import cited
 from overread.tools.base import Evidence
+from overread.tools.change import fate
 
 _FATES = {
     "larger": r"larger|bigger|grown|grew|growing|progress(?:ed|ion|ing)",
@@ -13,6 +19,7 @@ _FATES = {
     "new": r"new(?:ly)?",
     "resolved": r"resolved|disappeared|no longer",
 }
+_SIZES = ("larger", "smaller", "unchanged")
 _OTHER = r"worse(?:ned|ning)?|improved|(?:in|de)creas(?:ed|ing) in (?:size|number)|interval (?:change|growth)"
 # "Larger than 5 mm" and "larger than the right kidney" compare with something in the same image.
 _THAN = r"\b(?!,? than (?!before|previously|earlier|in the (?:prior|earlier)))"
@@ -20,8 +27,9 @@ _CHANGE = re.compile(rf"\b(?:{'|'.join((*_FATES.values(), _OTHER))}){_THAN}", re
 _FATE = {fate: re.compile(rf"\b(?:{text}){_THAN}", re.IGNORECASE) for fate, text in _FATES.items()}
 _NOW = re.compile(r"\b(?:now|currently|today)\b[^\[]*\[(E\d+)\]", re.IGNORECASE)
 _BEFORE = re.compile(r"\b(?:before|previously|earlier|prior)\b[^\[]*\[(E\d+)\]", re.IGNORECASE)
-# A quarter more or less may be said to be the same size; three fifths more may not.
-_MUCH = 1.6
+_IT = re.compile(r"\bit (?:was|is) (not )?(?:seen|found|visible|there)\b", re.IGNORECASE)
+_TO_DIAMETER = {"area": 1 / 2, "volume": 1 / 3}
+"""Power that makes a ratio of quantities one of diameters, which `compare` judges by."""
 
 
 def check(sentence: str, own: Sequence[Evidence], evidence: Sequence[Evidence]) -> str | None:
@@ -33,6 +41,8 @@ def check(sentence: str, own: Sequence[Evidence], evidence: Sequence[Evidence]) 
         evidence: All of the session; the other image may be cited by the next sentence.
     """
     spoken = language.spoken(sentence)
+    if reason := _check_it(spoken, own):
+        return reason
     found = _CHANGE.search(spoken)
     if found is None:
         return None
@@ -43,28 +53,80 @@ def check(sentence: str, own: Sequence[Evidence], evidence: Sequence[Evidence]) 
         seen = {entry.arguments.get("image") for entry in evidence if entry.tool != "intake"}
         if len(seen) < 2:
             return f"{where} is of one image, which shows no change"
-        ratio = _ratio(sentence, own)
-        return f"{where} says otherwise" if ratio and not _fits(said, ratio) else None
+        right = _right(sentence, own)
+        return f"{where} says otherwise" if right and {*said} & {*_SIZES} - {right} else None
     told = " ".join(f"{entry.content} {entry.values.get('summary', '')}" for entry in compared)
     if said and not any(_FATE[fate].search(told) for fate in said):
         return f"{where} does not say {found.group().lower()}"
     return None
 
 
-def _ratio(sentence: str, own: Sequence[Evidence]) -> float | None:
-    """Return now over before of "12 mm now [E2] and 10 mm before [E3]"; None if that is not said."""
-    values = {}
-    for name, pattern in (("now", _NOW), ("before", _BEFORE)):
-        found = pattern.search(sentence)
-        entry = next((one for one in own if found and one.id == found[1]), None)
-        values[name] = float(entry.values.get("value") or 0) if entry else 0.0
-    return values["now"] / values["before"] if values["now"] and values["before"] else None
+def _check_it(spoken: str, own: Sequence[Evidence]) -> str | None:
+    """Check "It was seen before", whose "it" no list of terms reads."""
+    found = _IT.search(spoken)
+    for entry in own if found else ():
+        if entry.values.get("target") and _is_there(entry) == bool(found and found[1]):
+            return f"{entry.id} did {'' if _is_there(entry) else 'not '}find it"
+    return None
 
 
-def _fits(said: Sequence[str], ratio: float) -> bool:
-    fits = {
-        "larger": ratio > 1,
-        "smaller": ratio < 1,
-        "unchanged": 1 / _MUCH < ratio < _MUCH,
-    }
-    return all(fits.get(fate, True) for fate in said)
+def mended(sentence: str, evidence: Sequence[Evidence]) -> list[str]:
+    """Return a sentence that tells a wrong change, put right by the evidence that it cites.
+
+    Only where it says itself which evidence is of now, or of before. Whoever uses it verifies it.
+    """
+    own = cited(sentence, evidence)
+    right = _right(sentence, own)
+    words = list(_CHANGE.finditer(sentence))
+    if right and len(words) == 1:
+        start, end = words[0].span()
+        word = right.capitalize() if sentence[start].isupper() else right
+        return [f"{sentence[:start]}{word}{sentence[end:]}"]
+    return [text for text in (_came_or_went(sentence, own, evidence),) if text]
+
+
+def _right(sentence: str, own: Sequence[Evidence]) -> str | None:
+    """Return the change that "12 mm now [E2] and 10 mm before [E3]" comes to; None if that is not said."""
+    now, before = (_of_time(pattern, sentence, own) for pattern in (_NOW, _BEFORE))
+    if now is None or before is None or _measured(now) != _measured(before):
+        return None
+    values = [float(entry.values.get("value") or 0) for entry in (now, before)]
+    power = _TO_DIAMETER.get(str(now.values.get("quantity")), 1.0)
+    return fate((values[0] / values[1]) ** power) if min(values) > 0 else None
+
+
+def _came_or_went(
+    sentence: str, own: Sequence[Evidence], evidence: Sequence[Evidence]
+) -> str | None:
+    """Return "new" or "resolved" where a target was found at one of two times; None elsewhere."""
+    now, before = (_of_time(pattern, sentence, own) for pattern in (_NOW, _BEFORE))
+    known = now or before
+    if known is None or not known.values.get("target"):
+        return None
+    others = [
+        entry
+        for entry in evidence
+        if entry.values.get("target") == known.values["target"]
+        and entry.arguments.get("image") != known.arguments.get("image")
+    ]
+    if others:
+        now, before = now or others[-1], before or others[-1]
+    if now is None or before is None or _is_there(now) == _is_there(before):
+        return None
+    target = known.values["target"]
+    if _is_there(now):
+        return f"New: the {target} is seen now [{now.id}]. It was not found before [{before.id}]."
+    return f"Resolved: no {target} is found now [{now.id}]. It was seen before [{before.id}]."
+
+
+def _of_time(pattern: re.Pattern[str], sentence: str, own: Sequence[Evidence]) -> Evidence | None:
+    found = pattern.search(sentence)
+    return next((entry for entry in own if found and entry.id == found[1]), None)
+
+
+def _measured(entry: Evidence) -> tuple[object, ...]:
+    return tuple(entry.values.get(key) for key in ("quantity", "target", "reference", "unit"))
+
+
+def _is_there(entry: Evidence) -> bool:
+    return bool(entry.values.get("found", entry.values.get("value")))

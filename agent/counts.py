@@ -24,11 +24,7 @@ def miscounted(sentence: str, own: Sequence[Evidence]) -> str | None:
     """Check how many similar cases there are, and how many of them have a finding."""
     text = language.spoken(sentence)
     for entry in own:
-        counts = {
-            key.removeprefix(CASES): int(count or 0)
-            for key, count in entry.values.items()
-            if key.startswith(CASES)
-        }
+        counts = counted(entry)
         if not counts:
             continue
         whole = int(entry.values.get("total") or 0)
@@ -47,6 +43,15 @@ def miscounted(sentence: str, own: Sequence[Evidence]) -> str | None:
             if name in text and 2 * count <= whole:
                 return f"{entry.id} does not say that most are {name}"
     return None
+
+
+def counted(entry: Evidence) -> dict[str, int]:
+    """Return how many similar cases have each label, the labels of the closest first; {} of others."""
+    return {
+        key.removeprefix(CASES): int(count or 0)
+        for key, count in entry.values.items()
+        if key.startswith(CASES)
+    }
 
 
 def too_many(sentence: str, own: Sequence[Evidence]) -> str | None:

@@ -4,7 +4,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from overread.agent import changes, counts, drafts, language, limits, places, polarity, topics
+from overread.agent import (
+    changes,
+    counts,
+    drafts,
+    language,
+    limits,
+    neighbours,
+    places,
+    polarity,
+    topics,
+)
 from overread.agent.asked import beside_the_point, kind_asked, without_list
 from overread.agent.language import Mention
 from overread.agent.ledger import citations, cited
@@ -58,8 +68,11 @@ def verify(answer: str, evidence: Sequence[Evidence], question: str = "") -> lis
     if left and (
         reason := _of_cases_alone(left, evidence, question)
         or beside_the_point(question, " ".join(left))
+        or neighbours.unsaid(" ".join(left), evidence, question)
     ):
         reasons |= dict.fromkeys(left, reason)
+    if abstains(answer) and (reason := neighbours.unsaid(answer, evidence, question)):
+        reasons |= dict.fromkeys(said, reason)
     return [Problem(sentence, reason) for sentence in said if (reason := reasons[sentence])]
 
 
@@ -68,16 +81,19 @@ def mended(
 ) -> list[Problem]:
     """Return problems with what may stand in place of a sentence that misread its evidence.
 
-    A planner that cites a tool and gives another place, the other side, or the wrong side of a settled
-    limit, has misread it; the tool's own word can be put there, and a draft's impression where findings
-    are summed up. Taken only where it then passes.
+    A planner that cites a tool and gives another place, the other side, the wrong side of a settled
+    limit or the wrong one of two sizes, has misread it; the tool's own word can be put there, a draft's
+    impression where findings are summed up, and what similar cases show where they are asked for. Taken
+    only where it then passes.
     """
     result = []
     for problem in problems:
         candidates = [
             *places.mended(problem.sentence, evidence),
             *limits.verdicts(problem.sentence, evidence, question),
+            *changes.mended(problem.sentence, evidence),
             *drafts.impression(problem.sentence, evidence, question),
+            *neighbours.told(problem.sentence, evidence, question),
         ]
         sound = (text for text in candidates if not verify(text, evidence, question))
         result.append(replace(problem, instead=next(sound, "")))
@@ -148,6 +164,7 @@ def _check(sentence: str, evidence: Sequence[Evidence], question: str) -> str | 
         _check_numbers(sentence, own)
         or counts.miscounted(sentence, own)
         or counts.too_many(sentence, own)
+        or neighbours.denied(sentence, own)
         or _check_mentions(sentence, own, intake)
         or places.check_sides(sentence, own)
         or places.check_position(sentence, own)

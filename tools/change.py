@@ -89,7 +89,7 @@ def follow(
             apart[i, j] = gap if gap <= reach else np.inf
     pairs = _pairs(apart)
     told = [
-        Followed(_fate(now[i].diameter / before[j].diameter), now[i], before[j])
+        Followed(fate(now[i].diameter / before[j].diameter), now[i], before[j])
         for i, j in sorted(pairs.items())
     ]
     told += [Followed("new", lesion, None) for i, lesion in enumerate(now) if i not in pairs]
@@ -105,7 +105,8 @@ def _pairs(apart: np.ndarray) -> dict[int, int]:
     return {int(i): int(j) for i, j in zip(rows, columns, strict=True) if np.isfinite(apart[i, j])}
 
 
-def _fate(ratio: float) -> Fate:
+def fate(ratio: float) -> Fate:
+    """Return what became of a finding whose mean diameter is so many times what it was."""
     if ratio >= CLEAR:
         return "larger"
     return "smaller" if ratio <= 1 / CLEAR else "unchanged"

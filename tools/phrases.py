@@ -81,6 +81,16 @@ def similar(image: int, labels: dict[str, int], closest: float, total: int, doma
     )
 
 
+def neighbours(total: int, domain: str, label: str, count: int) -> str:
+    """Sum up retrieved neighbours by a label, as an answer does; without full stop or citation.
+
+    >>> neighbours(5, "brain-mr", "lesion", 4)
+    '5 similar cases of brain-mr were found; 4 with lesion'
+    """
+    found = "1 similar case" if total == 1 else f"{total} similar cases"
+    return f"{found} of {domain} {'was' if total == 1 else 'were'} found; {count} with {label}"
+
+
 def intake(
     image: int,
     modality: str,

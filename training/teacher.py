@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from overread.agent.counts import counted
 from overread.agent.feedback import NOT_ENOUGH
 from overread.agent.steps import MAX_CALLS, Step, ToolCall
 from overread.imaging.phantoms.truth import Phantom, Question
 from overread.imaging.phantoms.words import SETTINGS, TERMS
 from overread.imaging.vocabulary import DOMAINS
+from overread.tools import phrases
 from overread.tools.base import Evidence, Value
 from overread.tools.phrases import number
 
@@ -355,16 +357,10 @@ def similar_plan() -> Plan:
 
     def answer(evidence: Sequence[Evidence | None]) -> str:
         seen = _need(evidence[0])
-        labels = {
-            name.removeprefix("cases with "): int(count or 0)
-            for name, count in seen.values.items()
-            if name.startswith("cases with ")
-        }
-        top = max(sorted(labels), key=lambda label: labels[label])
-        return (
-            f"{seen.values['total']} similar cases of {seen.values['domain']} were found; "
-            f"{labels[top]} with {top} [{seen.id}]."
-        )
+        counts = counted(seen)
+        top = max(sorted(counts), key=lambda label: counts[label])
+        total, domain = int(seen.values["total"] or 0), str(seen.values["domain"])
+        return f"{phrases.neighbours(total, domain, top, counts[top])} [{seen.id}]."
 
     return Plan(
         (("Search the index for similar cases.", (_call("find_similar_cases", image=1),)),), answer

@@ -304,6 +304,54 @@ def test_a_question_for_a_finding_is_not_answered_by_an_impression() -> None:
     assert without(answer, problems) == ""
 
 
+SEEKS = "Find cases that look like this one."
+SHOWN = "5 similar cases of chest-xray were found; 3 with pneumothorax [E8]."
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Searching for similar cases [E8].",
+        "5 similar cases of chest-xray were found [E8].",
+        "5 similar cases were found; 4 with pneumothorax [E8].",
+        "No similar cases were found; no nodule [E2].",
+        "There is not enough evidence to answer this question.",
+        "There is not enough evidence. Please consult a radiologist.",
+    ],
+)
+def test_whoever_asks_for_similar_cases_is_told_what_they_show(answer: str) -> None:
+    session = [INTAKE, segmented(2, "nodule", False), SIMILAR]
+    assert without(answer, mended(verify(answer, session, SEEKS), session, SEEKS)) == SHOWN
+
+
+def test_what_similar_cases_show_stands_in_no_answer_to_another_question() -> None:
+    session, asked = [INTAKE, segmented(2, "nodule", True), SIMILAR], "Is there an effusion?"
+    answer = "There is not enough evidence to answer this question."
+    assert verify(answer, session, asked) == []
+    wrong = "There is no effusion [E8]."
+    assert without(wrong, mended(verify(wrong, session, asked), session, asked)) == ""
+
+
+def test_cases_of_another_image_are_not_taken_for_those_asked_for() -> None:
+    second = segmented(9, "nodule", True, image=2)
+    answer = "There is not enough evidence to answer this question."
+    assert verify(answer, [INTAKE, SIMILAR, second], "Show me similar cases of image 2.") == []
+
+
+@pytest.mark.parametrize(
+    ("session", "reason"),
+    [
+        ([INTAKE, segmented(2, "nodule", False)], "E2 is of no search for cases"),
+        ([SIMILAR.model_copy(update={"id": "E2"})], "E2 did find similar cases"),
+    ],
+)
+def test_only_a_search_bears_that_nothing_similar_was_found(
+    session: list[Evidence], reason: str
+) -> None:
+    found = verify("No similar cases were found [E2].", session)
+    assert [problem.reason for problem in found] == [reason]
+
+
 @pytest.mark.parametrize(
     ("said", "sound"),
     [
@@ -337,6 +385,49 @@ def test_a_change_takes_two_images() -> None:
         assert (verify(answer, sizes) == []) is sound
     wrong = verify("The nodule is unchanged [E4].", [compared])
     assert [problem.reason for problem in wrong] == ["E4 does not say unchanged"]
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "said", "right"),
+    [
+        (77.2, 174.9, "Larger", "Smaller"),
+        (564.6, 331.8, "Smaller", "Larger"),
+        (918.1, 886.7, "Smaller", "Unchanged"),
+        (253.2, 224.0, "Larger", "Unchanged"),  # diameters 6 % apart
+        (290.0, 224.0, "Unchanged", "Larger"),  # 14 %
+    ],
+)
+def test_the_word_for_a_change_follows_from_two_numbers(
+    now: float, before: float, said: str, right: str
+) -> None:
+    sizes = [measured(5, "area", "nodule", None, now, "mm2"),
+             measured(6, "area", "nodule", None, before, "mm2", image=2)]  # fmt: skip
+    told = f"the lung nodule measures {now} mm2 now [E5] and {before} mm2 before [E6]."
+    answer = f"{said}: {told}"
+    problems = verify(answer, sizes)
+    assert [problem.reason for problem in problems] == ["E5, E6 says otherwise"]
+    assert without(answer, mended(problems, sizes)) == f"{right}: {told}"
+    assert verify(f"{right}: {told}", sizes) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "images", "right"),
+    [
+        ("New: the cyst is seen now [E4].", (1, 2),
+         "Resolved: no cyst is found now [E4]. It was seen before [E3]."),
+        ("Resolved: no cyst is found now [E3]. It was seen before [E4].", (2, 1),
+         "New: the cyst is seen now [E3]. It was not found before [E4]."),
+        ("Resolved: the cyst was seen before [E4].", (2, 1),
+         "New: the cyst is seen now [E3]. It was not found before [E4]."),
+    ],
+)  # fmt: skip
+def test_what_came_and_what_went_is_told_by_the_two_images(
+    answer: str, images: tuple[int, int], right: str
+) -> None:
+    session = [measured(3, "area", "cyst", None, 582.2, "mm2", image=images[1]),
+               segmented(4, "cyst", False, image=images[0])]  # fmt: skip
+    put = without(answer, mended(verify(answer, session), session))
+    assert put == right
 
 
 def test_each_image_has_its_own_evidence() -> None:
