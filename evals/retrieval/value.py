@@ -147,7 +147,7 @@ def tables(name: str, found: Figures) -> list[Table]:
         moved = ["-", "-"] if arm == NONE else [_share(told.worse), _share(told.better)]
         cells = (_mean(told.accuracy), _share(told.retrieved), _share(told.abstained))
         arms.add_row(arm, str(told.accuracy.n), *cells, *moved)
-    pairs = Table("difference", "content", "n", "points, 95 %", "p")
+    pairs = Table("difference", "content", "n", "points, 95 %", "p (by content: corrected)")
     for pair, gains in found.gains.items():
         for level, gain in gains.items():
             pairs.add_row(pair, level, str(gain.n), _gain(gain), f"{gain.p:.3f}")
