@@ -6,10 +6,12 @@ from overread.agent import language
 from overread.agent.language import Mention
 
 _KINDS = ("modality", "view", "body part")
-# Up to two words an alternative: "upper zone, middle zone or lower zone?", "first or second."
+# Up to two words an alternative: "upper zone, middle zone or lower zone?", "first or second." What follows
+# in "has it grown since the prior study, or is it unchanged?" is a question of its own.
 _ITEM = r"[\w'-]+(?: [\w'-]+)?"
 _OFFER = re.compile(
-    rf"((?:{_ITEM}, )*{_ITEM}),? or ({_ITEM}(?: [\w'-]+)?)\s*[?.]?\s*$", re.IGNORECASE
+    rf"((?:{_ITEM}, )*{_ITEM}),? or (?!(?:is|are|was|were|has|have|had|do|does|did)\b)({_ITEM}(?: [\w'-]+)?)\s*[?.]?\s*$",
+    re.IGNORECASE,
 )
 # "Answer with one of: X-ray, CT." lists them; an item may itself hold an "or".
 _LISTED = re.compile(

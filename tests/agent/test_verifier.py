@@ -410,6 +410,14 @@ def test_the_word_for_a_change_follows_from_two_numbers(
     assert verify(f"{right}: {told}", sizes) == []
 
 
+def test_or_is_it_begins_a_question_of_its_own() -> None:
+    sizes = [measured(5, "area", "nodule", None, 31.4, "mm2"),
+             measured(6, "area", "nodule", None, 116.8, "mm2", image=2)]  # fmt: skip
+    asked = "Has the nodule become larger or smaller since the prior study, or is it unchanged?"
+    answer = "Smaller: the lung nodule measures 31.4 mm2 now [E5] and 116.8 mm2 before [E6]."
+    assert verify(answer, sizes, asked) == []
+
+
 @pytest.mark.parametrize(
     ("answer", "images", "right"),
     [
