@@ -62,12 +62,12 @@ def check(sentence: str, own: Sequence[Evidence], evidence: Sequence[Evidence]) 
 
 
 def _check_it(spoken: str, own: Sequence[Evidence]) -> str | None:
-    """Check "It was seen before", whose "it" no list of terms reads."""
+    """Check "It was seen before [E4]", whose "it" no list of terms reads; of several, which is not known."""
     found = _IT.search(spoken)
-    for entry in own if found else ():
-        if entry.values.get("target") and _is_there(entry) == bool(found and found[1]):
-            return f"{entry.id} did {'' if _is_there(entry) else 'not '}find it"
-    return None
+    if found is None or len(own) != 1 or not own[0].values.get("target"):
+        return None
+    there, denied = _is_there(own[0]), bool(found[1])
+    return f"{own[0].id} did {'' if there else 'not '}find it" if there == denied else None
 
 
 def mended(sentence: str, evidence: Sequence[Evidence]) -> list[str]:

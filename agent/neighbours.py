@@ -14,11 +14,11 @@ from overread.agent.polarity import is_of_cases
 from overread.tools import phrases
 from overread.tools.base import Evidence
 
-_CASES = r"(?:cases?|stud(?:y|ies)|images?|examinations?|patients?|priors?|index)"
-_ALIKE = r"(?:similar|comparable|alike|resembl\w+|looks? like|like th(?:is|e)\b)"
+_CASES = r"(?:cases?|stud(?:y|ies)|images?|examinations?|patients?)"
+_LIKE = r"(?:resembl\w+|looks? (?:like|alike|similar)|similar|alike|like th(?:is|e))"
 _SEEKS = re.compile(
-    rf"\b(?:find|show|search|retrieve|list|look for|which|are there|get)\b"
-    rf"(?=[^.?]*\b{_CASES}\b)(?=[^.?]*\b{_ALIKE})",
+    r"\b(?:find|show|search|retrieve|list|look for|which|are there|get)\b[^.?]*\b"
+    rf"(?:(?:similar|comparable) (?:\w+ )?{_CASES}|{_CASES}\b[^.?]*\b{_LIKE})\b",
     re.IGNORECASE,
 )
 _DENIES = re.compile(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overread.agent.neighbours import seeks
 from overread.agent.verifier import Problem, abstains, mended, verify, without
 from overread.tools import phrases
 from overread.tools.base import Evidence, Value
@@ -408,6 +409,30 @@ def test_the_word_for_a_change_follows_from_two_numbers(
     assert [problem.reason for problem in problems] == ["E5, E6 says otherwise"]
     assert without(answer, mended(problems, sizes)) == f"{right}: {told}"
     assert verify(f"{right}: {told}", sizes) == []
+
+
+@pytest.mark.parametrize(
+    ("question", "sought"),
+    [
+        (SEEKS, True),
+        ("Show me similar cases.", True),
+        ("Search the index for similar chest cases.", True),
+        ("Which patients look like this?", True),
+        ("Are there similar changes in the prior images?", False),
+        ("Which of the images shows the nodule?", False),
+        ("Is the nodule similar to the earlier one?", False),
+    ],
+)
+def test_what_is_a_request_for_similar_cases(question: str, sought: bool) -> None:
+    assert seeks(question) is sought
+
+
+def test_of_two_images_it_may_be_seen_in_one() -> None:
+    session = [segmented(3, "cyst", True), segmented(4, "cyst", False, image=2)]
+    answer = "New: the cyst is seen now [E3], and it was not found before [E4]."
+    assert verify(answer, session) == []
+    wrong = verify("It was seen before [E4].", session)
+    assert [problem.reason for problem in wrong] == ["E4 did not find it"]
 
 
 def test_or_is_it_begins_a_question_of_its_own() -> None:
