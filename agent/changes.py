@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from overread.agent import language
 from overread.agent.ledger import cited
+from overread.tools import phrases
 from overread.tools.base import Evidence
 from overread.tools.change import fate
 
@@ -113,10 +114,8 @@ def _came_or_went(
         now, before = now or others[-1], before or others[-1]
     if now is None or before is None or _is_there(now) == _is_there(before):
         return None
-    target = known.values["target"]
-    if _is_there(now):
-        return f"New: the {target} is seen now [{now.id}]. It was not found before [{before.id}]."
-    return f"Resolved: no {target} is found now [{now.id}]. It was seen before [{before.id}]."
+    tell = phrases.came if _is_there(now) else phrases.went
+    return tell(str(known.values["target"]), now.id, before.id)
 
 
 def _of_time(pattern: re.Pattern[str], sentence: str, own: Sequence[Evidence]) -> Evidence | None:

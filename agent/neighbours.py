@@ -70,9 +70,8 @@ def told(sentence: str, evidence: Sequence[Evidence], question: str) -> list[str
     if entry is None:
         return []
     counts = counted(entry)
-    label = max(
-        counts, key=lambda name: counts[name]
-    )  # of equals the closest case's, which is first
+    # Of equally frequent ones the closest case's, which comes first.
+    label = max(counts, key=lambda name: counts[name])
     total, domain = int(entry.values["total"] or 0), str(entry.values["domain"])
     return [f"{phrases.neighbours(total, domain, label, counts[label])} [{entry.id}]."]
 

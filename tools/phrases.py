@@ -91,6 +91,16 @@ def neighbours(total: int, domain: str, label: str, count: int) -> str:
     return f"{found} of {domain} {'was' if total == 1 else 'were'} found; {count} with {label}"
 
 
+def came(thing: str, now: str, before: str) -> str:
+    """Tell of a finding that is new; `now` and `before` are the ids of the evidence."""
+    return f"New: the {thing} is seen now [{now}]. It was not found before [{before}]."
+
+
+def went(thing: str, now: str, before: str) -> str:
+    """Tell of a finding that is gone; `now` and `before` are the ids of the evidence."""
+    return f"Resolved: no {thing} is found now [{now}]. It was seen before [{before}]."
+
+
 def intake(
     image: int,
     modality: str,

@@ -306,11 +306,9 @@ def _compare(question: Question, phantom: Phantom, rng: np.random.Generator) -> 
             )
         absent = _need(evidence[-1])
         if now is not None:
-            return f"New: the {noun} is seen now [{now.id}]. It was not found before [{absent.id}]."
+            return phrases.came(noun, now.id, absent.id)
         if prior is not None:
-            return (
-                f"Resolved: no {noun} is found now [{absent.id}]. It was seen before [{prior.id}]."
-            )
+            return phrases.went(noun, absent.id, prior.id)
         raise NoAnswer
 
     why = f"Measure the {noun} now and before."
