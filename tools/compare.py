@@ -1,7 +1,11 @@
-"""Compare an image with earlier ones of the same patient: what is new, gone, larger or smaller."""
+"""Compare an image with earlier ones of the same patient: what is new, gone, larger or smaller.
+
+Which is the latest, their dates tell where the files have them; else who asks.
+"""
 
 from collections import Counter
 from dataclasses import replace
+from datetime import date
 from typing import Annotated
 
 import PIL.Image
@@ -25,7 +29,7 @@ from overread.tools.registration import Registration, onto, register, shown_onto
 from overread.tools.segment import ImageNumber
 from overread.tools.targets import name_in
 
-VERSION = "compare 1"
+VERSION = "compare 2"
 _TILE = 384
 _UNLIKE = 0.3
 """Correlation below which two images are not held to show the same."""
@@ -48,10 +52,13 @@ def build(context: ToolContext) -> BaseTool:
     def compare(
         image: int, prior: int, more: list[int] | None = None, target: str | None = None
     ) -> tuple[str, ToolResult]:
-        current = context.image(image)
         earlier = list(dict.fromkeys([prior, *(more or ())]))
         if image in earlier:
             raise InputError(f"image {image} cannot be compared with itself; give an earlier one")
+        dates = _dates(context, [image, *earlier])
+        asked, image = image, max(dates, key=lambda number: dates[number] or date.min)
+        earlier = [number for number in dates if number != image]
+        current = context.image(image)
         segmenter = context.segmenter()
         targets = [name_in(segmenter, target)] if target else _findings(current)
         told: list[str] = []
@@ -70,8 +77,12 @@ def build(context: ToolContext) -> BaseTool:
                 sure = min(sure, confidence)
             told.append(_told(image, other, registration, changes, same))
             values |= _values(other, registration, changes, same)
+            if (taken := dates[image]) and (before := dates[other]):
+                values[f"days since {other}"] = (taken - before).days
             tiles.append(_outlined(context, picture, targets, current, registration))
             captions.append(f"image {other}, earlier")
+        if image != asked:
+            told.append(f"By the dates of the studies image {image} is the latest.")
         values["summary"] = " ".join(told)
         result = ToolResult(
             version=f"{VERSION}, {segmenter.version}",
@@ -89,6 +100,18 @@ def build(context: ToolContext) -> BaseTool:
         "findings are new, resolved, larger, smaller or unchanged.",
         arguments=CompareArgs,
     )
+
+
+def _dates(context: ToolContext, numbers: list[int]) -> dict[int, date | None]:
+    """Return when images were taken, by number; all None unless one patient's files tell it of each.
+
+    Dates were moved when they were de-identified, those of one patient by as much.
+    """
+    studies = {n: context.archive.study(context.image(n).ref.study_id) for n in numbers}
+    told = {n: str(study.header.get("study_date") or "") for n, study in studies.items()}
+    if len({study.patient_id for study in studies.values()}) > 1 or not all(told.values()):
+        return dict.fromkeys(numbers)
+    return {n: date.fromisoformat(text) for n, text in told.items()}
 
 
 def _findings(image: Image) -> list[str]:

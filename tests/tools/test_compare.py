@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +10,16 @@ import SimpleITK as sitk
 
 from overread.imaging.phantoms import generate
 from overread.imaging.phantoms.drawn import Drawn
+from overread.imaging.phantoms.export import to_dicom
+from overread.imaging.pseudonym import Pseudonymiser
+from overread.imaging.read import read_studies
 from overread.imaging.study import Image
 from overread.tools.base import ToolContext
 from overread.tools.change import Lesion, follow
 from overread.tools.compare import build
 from overread.tools.geometry import regions
 from overread.tools.registration import onto, register, shown_onto
-from tests.tools.conftest import MakeContext, image_of
+from tests.tools.conftest import MakeContext, TruthSegmenter, image_of
 
 
 def call(context: ToolContext, **args: object):
@@ -141,6 +145,47 @@ def test_several_earlier_images_and_all_findings(make_context: MakeContext) -> N
         assert reply.content.count(name) >= 2
     assert [artifact.kind for artifact in reply.artifact.artifacts] == ["contact_sheet"]
     assert reply.artifact.values["summary"] == reply.content
+
+
+def dated(make_context: MakeContext, folder: Path, visits: tuple[int, ...]) -> ToolContext:
+    """Return a context of one patient's visits as DICOM files, which tell when they were."""
+    phantoms = [generate("chest-ct", 3, visit) for visit in visits]
+    pseudonymiser, studies = Pseudonymiser(folder / "secret"), []
+    for number, phantom in enumerate(phantoms):
+        to_dicom(phantom).save_as(folder / f"{number}.dcm", enforce_file_format=True)
+        studies += read_studies([folder / f"{number}.dcm"], pseudonymiser)
+    context = make_context(phantoms[0])
+    context.archive.add(studies)
+    masks = {s.id: p.masks for s, p in zip(studies, phantoms, strict=True)}
+    truth, refs = TruthSegmenter(masks), tuple(study.images[0].ref for study in studies)
+    return replace(context, images=refs, segmenter=lambda: truth)
+
+
+def test_dates_tell_which_image_is_the_latest(make_context: MakeContext, tmp_path: Path) -> None:
+    right = call(dated(make_context, tmp_path, (1, 0)), image=1, prior=2)
+    turned = call(dated(make_context, tmp_path, (0, 1)), image=1, prior=2)
+    assert right.artifact.values["days since 2"] == 180
+    assert turned.artifact.values["days since 1"] == 180
+    assert "By the dates" not in right.content
+    end = " By the dates of the studies image 2 is the latest."
+    swapped = right.content.replace("image 1 with earlier image 2", "image 2 with earlier image 1")
+    assert turned.content == swapped + end
+
+
+def test_the_latest_of_three_is_compared_with_the_others(
+    make_context: MakeContext, tmp_path: Path
+) -> None:
+    reply = call(dated(make_context, tmp_path, (1, 2, 0)), image=1, prior=2, more=[3])
+    values = reply.artifact.values
+    assert (values["days since 1"], values["days since 3"]) == (180, 360)
+    assert "compare image 2 with earlier image 1:" in reply.content
+    assert "compare image 2 with earlier image 3:" in reply.content
+
+
+def test_without_dates_the_order_is_that_of_who_asks(make_context: MakeContext) -> None:
+    reply = call(make_context(*[generate("chest-ct", 3, v) for v in (0, 1)]), image=1, prior=2)
+    assert "compare image 1 with earlier image 2" in reply.content
+    assert not [key for key in reply.artifact.values if key.startswith("days")]
 
 
 def test_strangers_are_called_so(make_context: MakeContext) -> None:
