@@ -1,7 +1,8 @@
 """What an answer says has changed, which one image alone cannot show.
 
 A planner that has measured both images reads off the wrong word now and then ("Larger: 77 mm2 now and
-175 mm2 before"); there is nothing to judge between two numbers, so the right word can be put there.
+175 mm2 before"); there is nothing to judge between two numbers, so the right word can be put there. Nor
+does it know which image is the later one, where dates do.
 """
 
 import re
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 
 from overread.agent import language
 from overread.agent.ledger import cited
+from overread.agent.times import latest
 from overread.tools import phrases
 from overread.tools.base import Evidence
 from overread.tools.change import fate
@@ -28,6 +30,9 @@ _CHANGE = re.compile(rf"\b(?:{'|'.join((*_FATES.values(), _OTHER))}){_THAN}", re
 _FATE = {fate: re.compile(rf"\b(?:{text}){_THAN}", re.IGNORECASE) for fate, text in _FATES.items()}
 _NOW = re.compile(r"\b(?:now|currently|today)\b[^\[]*\[(E\d+)\]", re.IGNORECASE)
 _BEFORE = re.compile(r"\b(?:before|previously|earlier|prior)\b[^\[]*\[(E\d+)\]", re.IGNORECASE)
+_TIME = re.compile(
+    r"\b(?:(?P<now>now|currently|today)|before|previously|earlier)(?=\s*\[E\d+\])", re.IGNORECASE
+)
 _IT = re.compile(r"\bit (?:was|is) (not )?(?:seen|found|visible|there)\b", re.IGNORECASE)
 _TO_DIAMETER = {"area": 1 / 2, "volume": 1 / 3}
 """Power that makes a ratio of quantities one of diameters, which `compare` judges by."""
@@ -42,7 +47,7 @@ def check(sentence: str, own: Sequence[Evidence], evidence: Sequence[Evidence]) 
         evidence: All of the session; the other image may be cited by the next sentence.
     """
     spoken = language.spoken(sentence)
-    if reason := _check_it(spoken, own):
+    if reason := _check_it(spoken, own) or _check_times(sentence, own, evidence):
         return reason
     found = _CHANGE.search(spoken)
     if found is None:
@@ -71,19 +76,37 @@ def _check_it(spoken: str, own: Sequence[Evidence]) -> str | None:
     return f"{own[0].id} did {'' if there else 'not '}find it" if there == denied else None
 
 
+def _check_times(
+    sentence: str, own: Sequence[Evidence], evidence: Sequence[Evidence]
+) -> str | None:
+    """Check what is said to be of now, or of before, by the dates of the studies."""
+    now, before = (_of_time(pattern, sentence, own) for pattern in (_NOW, _BEFORE))
+    if now is not None and latest(now, evidence) is False:
+        return f"{now.id} is of an earlier image, by the dates of the studies"
+    if before is not None and latest(before, evidence):
+        return f"{before.id} is of the latest image, by the dates of the studies"
+    return None
+
+
 def mended(sentence: str, evidence: Sequence[Evidence]) -> list[str]:
     """Return a sentence that tells a wrong change, put right by the evidence that it cites.
 
-    Only where it says itself which evidence is of now, or of before. Whoever uses it verifies it.
+    Only where it says itself which evidence is of now, or of before; which is wrong where dates say
+    otherwise. Whoever uses it verifies it.
     """
     own = cited(sentence, evidence)
+    turned = []
+    if _check_times(sentence, own, evidence):
+        sentence = _TIME.sub(lambda found: "before" if found["now"] else "now", sentence)
+        turned = [sentence]
     right = _right(sentence, own)
     words = list(_CHANGE.finditer(sentence))
     if right and len(words) == 1:
         start, end = words[0].span()
         word = right.capitalize() if sentence[start].isupper() else right
         return [f"{sentence[:start]}{word}{sentence[end:]}"]
-    return [text for text in (_came_or_went(sentence, own, evidence),) if text]
+    came_or_went = _came_or_went(sentence, own, evidence)
+    return [came_or_went] if came_or_went else turned
 
 
 def _right(sentence: str, own: Sequence[Evidence]) -> str | None:

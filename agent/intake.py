@@ -12,7 +12,7 @@ from overread.imaging.synthetic import HEADER
 from overread.tools import phrases
 from overread.tools.base import ToolResult, Value
 
-VERSION = "intake 1"
+VERSION = "intake 2"
 
 
 def check_question(question: str, limit: int) -> str:
@@ -89,6 +89,9 @@ def describe(resources: Resources, ref: ImageRef, number: int) -> tuple[str, Too
     if len(siblings) > 1:
         values |= {"slice": siblings.index(ref) + 1, "slices": len(siblings)}
         content += f", slice {values['slice']} of {values['slices']}"
+    if date := study.header.get("study_date"):
+        # For the verifier, not the planner: which of a patient's images is the later one.
+        values |= {"study_date": date, "patient": study.patient_id}
     if HEADER in study.header:
         values["synthetic"] = True
         content += ", synthetic: made by a program, of no patient"

@@ -411,6 +411,44 @@ def test_the_word_for_a_change_follows_from_two_numbers(
     assert verify(f"{right}: {told}", sizes) == []
 
 
+def dated(number: int, image: int, date: str, patient: str = "P1"):
+    content = phrases.intake(image, "CT", "chest", (512, 512), (0.5, 0.5))
+    values: dict[str, Value] = {"study_date": date, "patient": patient}
+    return evidence(number, "intake", content, values, image)
+
+
+def test_dates_tell_what_is_now_and_what_was_before() -> None:
+    sizes = [measured(5, "area", "nodule", None, 77.2, "mm2"),
+             measured(6, "area", "nodule", None, 174.9, "mm2", image=2)]  # fmt: skip
+    said = "Smaller: the lung nodule measures 77.2 mm2 now [E5] and 174.9 mm2 before [E6]."
+    for first, second in (("2019-05-02", "2018-11-03"), ("2019-05-02", "2019-05-02")):
+        assert verify(said, [dated(1, 1, first), dated(2, 2, second), *sizes]) == []
+    strangers = [dated(1, 1, "2018-11-03"), dated(2, 2, "2019-05-02", "P2"), *sizes]
+    assert verify(said, strangers) == []
+
+    turned = [dated(1, 1, "2018-11-03"), dated(2, 2, "2019-05-02"), *sizes]
+    problems = verify(said, turned)
+    assert [problem.reason for problem in problems] == [
+        "E5 is of an earlier image, by the dates of the studies"
+    ]
+    right = "Larger: the lung nodule measures 77.2 mm2 before [E5] and 174.9 mm2 now [E6]."
+    assert without(said, mended(problems, turned)) == right
+    assert verify(right, turned) == []
+    (late,) = verify("It measures 174.9 mm2 before [E6].", turned)
+    assert late.reason == "E6 is of the latest image, by the dates of the studies"
+    assert mended([late], turned)[0].instead == "It measures 174.9 mm2 now [E6]."
+
+
+def test_what_came_or_went_goes_by_the_dates() -> None:
+    seen = [segmented(5, "nodule", True), segmented(6, "nodule", False, image=2)]
+    turned = [dated(1, 1, "2018-11-03"), dated(2, 2, "2019-05-02"), *seen]
+    said = phrases.came("nodule", "E5", "E6")
+    assert verify(said, seen) == []
+    problems = verify(said, turned)
+    assert "by the dates" in problems[0].reason
+    assert without(said, mended(problems, turned)) == phrases.went("nodule", "E6", "E5")
+
+
 @pytest.mark.parametrize(
     ("question", "sought"),
     [
