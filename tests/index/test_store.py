@@ -17,6 +17,7 @@ from overread.index.embedder import Embedder, load_embedder
 from overread.index.filters import Exclude, Filters, Scope
 from overread.index.records import CaseRecord, caption
 from overread.index.select import Cut
+from overread.index.shelf import HNSW, shelves
 from overread.index.store import CaseIndex, has_index
 from tests.index.conftest import picture
 
@@ -200,6 +201,16 @@ def test_cases_survive_reopening(index: CaseIndex, tiny: Embedder) -> None:
     again = CaseIndex.open(index.place, tiny)
     assert again.stats() == index.stats()
     assert again.search_image(picture(7), k=3) == index.search_image(picture(7), k=3)
+
+
+def test_collections_keep_how_widely_they_are_searched(index: CaseIndex) -> None:
+    opened = [collection for shelf in shelves(connect(index.place)).values()
+              for collection in (shelf.images, shelf.texts)]  # fmt: skip
+    assert opened
+    for collection in opened:
+        graph = collection.configuration["hnsw"]
+        assert graph is not None
+        assert {key: graph.get(key) for key in HNSW} == HNSW
 
 
 def test_index_of_another_embedder_is_refused(
