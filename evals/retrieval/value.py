@@ -6,11 +6,11 @@
 Held-out phantoms are asked (`evals.retrieval.questions`); the index holds phantoms of training patients,
 and then, for the questions about three domains, none of these: there retrieval can only mislead.
 With `--place`, real questions as `image-questions` has them are asked too, with the images of the
-pack's other splits in the index. The same command goes on after a stop.
+pack's other splits in the index. `--sets` chooses. The same command goes on after a stop.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -42,6 +42,8 @@ ARMS = (
     Arm(FIXED, {"selection": "fixed", "route": False}),
     Arm(ADAPTIVE, {"selection": "adaptive", "route": True}),
 )
+PHANTOMS, STRANGERS, REAL = SETS = ("phantoms", "strangers", "real")
+"""Of questions: about phantoms, about domains that the index lacks, about real images."""
 PAIRS = ((FIXED, NONE), (ADAPTIVE, NONE), (ADAPTIVE, FIXED))
 
 Runs = Mapping[str, Sequence[Record]]
@@ -191,9 +193,9 @@ def on_phantoms(
     """
     manifest = phantom_manifest("train", cases, command.CASES_SEED, work)
     items = retrieval_items(number, SEED, work)
-    name = "phantoms"
+    name = PHANTOMS
     if missing:
-        name, manifest = "strangers", without_domains(manifest, missing, out)
+        name, manifest = STRANGERS, without_domains(manifest, missing, out)
         items = [item for item in items if item.slices["domain"] in missing]
     ours = with_index(config, [manifest], out / f"data-{name}")
     asked = Questions(name, items, spec("phantoms"))
@@ -222,9 +224,9 @@ def on_real(
         phantom_manifest("train", cases, command.CASES_SEED, work),
         real_manifest(place, found.split, out),
     ]
-    ours = with_index(config, manifests, out / "data-real")
-    asked = Questions("real images", found.items, found.spec)
-    runs = run_arms(ARMS, asked, ours, out / "real", concurrency)
+    ours = with_index(config, manifests, out / f"data-{REAL}")
+    asked = Questions(REAL, found.items, found.spec)
+    runs = run_arms(ARMS, asked, ours, out / REAL, concurrency)
     return {name: run.records for name, run in runs.items()}
 
 
@@ -233,8 +235,12 @@ def main() -> int:
     parser = command.parser(__doc__, "runs/retrieval-value")
     parser.add_argument("--n", type=int, default=600, help="questions about phantoms")
     parser.add_argument("--place", type=Path, default=None, help="pack of real questions")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=None, help="all by default")
     parser.add_argument("--concurrency", type=int, default=16)
     args = parser.parse_args()
+    asked = args.sets or [name for name in SETS if name != REAL or args.place]
+    if REAL in asked and args.place is None:
+        parser.error(f"the set '{REAL}' needs --place")
 
     def work() -> None:
         config = load_config()
@@ -242,17 +248,17 @@ def main() -> int:
         common = (
             args.cases, config, command.work_folder(args, config), args.out, args.concurrency
         )  # fmt: skip
-        sets = {
-            "phantoms": on_phantoms(args.n, *common),
-            "domain not in the index": on_phantoms(args.n, *common, MISSING),
+        do: dict[str, Callable[[], Runs]] = {
+            PHANTOMS: lambda: on_phantoms(args.n, *common),
+            STRANGERS: lambda: on_phantoms(args.n, *common, MISSING),
+            REAL: lambda: on_real(args.place, *common),
         }
-        if args.place is not None:
-            sets["real images"] = on_real(args.place, *common)
-        found = {name: figures(runs) for name, runs in sets.items()}
-        told = {name: asdict(one) for name, one in found.items()}
-        write_whole(args.out / "summary.json", json.dumps(told, indent=2) + "\n", mode=ORDINARY)
-        for name, one in found.items():
-            for table in tables(name, one):
+        told = {}
+        for name in asked:
+            found = figures(do[name]())
+            told[name] = asdict(found)
+            write_whole(args.out / "summary.json", json.dumps(told, indent=2) + "\n", mode=ORDINARY)
+            for table in tables(name, found):
                 Console().print(table)
 
     return command.run(work)

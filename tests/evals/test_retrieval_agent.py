@@ -27,6 +27,7 @@ from overread.evals.retrieval.value import (
     real_manifest,
     tables,
 )
+from overread.evals.retrieval.value import main as value_main
 from overread.imaging.errors import InputError
 from overread.imaging.phantoms import split_of
 
@@ -210,3 +211,13 @@ def test_the_agent_on_a_poisoned_index(
     assert any("quoted as data" in words(request) for request in model.asked)
     items = similar_items(5, 21, work)
     assert {item.slices["content_type"] for item in items} <= {"similar", "modality", "organ"}
+
+
+def test_the_real_set_needs_a_pack(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["value", "--sets", "real"])
+    with pytest.raises(SystemExit) as stopped:
+        value_main()
+    assert stopped.value.code == 2
+    assert "the set 'real' needs --place" in capsys.readouterr().err
