@@ -11,6 +11,7 @@ from chromadb.config import Settings
 from chromadb.errors import ChromaError
 
 from overread.imaging.errors import ConfigError, IndexMismatch
+from overread.index.graph_files import damaged
 
 
 def is_url(place: str | Path) -> bool:
@@ -44,6 +45,10 @@ def connect(place: str | Path) -> ClientAPI:
     """
     settings = Settings(anonymized_telemetry=False)
     if not is_url(place):
+        if reason := damaged(Path(place)):
+            raise IndexMismatch(
+                f"The index at {place} is damaged ({reason}); delete the folder and build it again."
+            )
         with explained(place):
             return chromadb.PersistentClient(str(place), settings=settings)
     url = urlsplit(str(place))
