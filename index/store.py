@@ -20,7 +20,7 @@ from overread.index.ranked import best_first, fused, one_per_study, spread
 from overread.index.records import CaseRecord, Hit, Metadata, picture
 from overread.index.search import nearest, vectors_of, with_words
 from overread.index.select import Cut, Policy
-from overread.index.sentences import Passages, SentenceEmbedder, TextEmbedder
+from overread.index.sentences import UNRELATED, Passages, SentenceEmbedder, TextEmbedder
 from overread.index.shelf import Kind, Shelf, make_shelf, shelves
 from overread.index.towers import Towers
 
@@ -299,7 +299,8 @@ class CaseIndex:
         the text's words.
 
         Args:
-            text: Words; without any the image alone is searched for.
+            text: Words; without any, and where no report speaks of them, the image alone is
+                searched for.
             k: Number of studies wanted.
             scope: Where to look.
             image: From a study, or a picture already rendered, or None.
@@ -309,10 +310,11 @@ class CaseIndex:
         lists: dict[str, list[Hit]] = {}
         if image is not None:
             lists["image"] = self.search_image(image, depth, scope)
-        if text.strip():
+        meant, said = self._passages_for(text, depth, scope) if text.strip() else ([], [])
+        if said or (meant and (self._passages == "tower" or meant[0].score >= UNRELATED)):
             by_words = self._tower(scope).embed_texts([text])[0]
             lists["image by words"] = self.search_vector(by_words, depth, scope)
-            lists["report"], lists["keywords"] = self._passages_for(text, depth, scope)
+            lists |= {"report": meant, "keywords": said}
         hits = fused(lists)
         return self._spread(hits[: _SPREAD * k], k, scope) if diverse else hits[:k]
 

@@ -108,6 +108,12 @@ def test_text_is_found_by_meaning_by_words_and_by_image(index: CaseIndex) -> Non
     assert index.search("  ", k=4) == []
 
 
+def test_words_that_no_report_speaks_of_find_nothing(index: CaseIndex) -> None:
+    for words in ("a red sports car", "recipe for onion soup"):
+        assert index.search(words, k=4) == []
+        assert index.search(words, 4, image=picture(7)) == index.search("", 4, image=picture(7))
+
+
 def test_image_and_words_are_fused(index: CaseIndex) -> None:
     hits = index.search("Report 7.", 3, image=picture(7))
     assert hits[0].study_id == "st-7"
