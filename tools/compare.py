@@ -22,6 +22,7 @@ from overread.tools import geometry
 from overread.tools.base import Artifact, ToolContext, ToolResult, Value
 from overread.tools.border import make_tool
 from overread.tools.change import Followed, Lesion, follow, lesions
+from overread.tools.dates import taken
 from overread.tools.phrases import number
 from overread.tools.pictures import png
 from overread.tools.quantify import Name
@@ -77,8 +78,8 @@ def build(context: ToolContext) -> BaseTool:
                 sure = min(sure, confidence)
             told.append(_told(image, other, registration, changes, same))
             values |= _values(other, registration, changes, same)
-            if (taken := dates[image]) and (before := dates[other]):
-                values[f"days since {other}"] = (taken - before).days
+            if (latest := dates[image]) and (before := dates[other]):
+                values[f"days since {other}"] = (latest - before).days
             tiles.append(_outlined(context, picture, targets, current, registration))
             captions.append(f"image {other}, earlier")
         if image != asked:
@@ -103,15 +104,12 @@ def build(context: ToolContext) -> BaseTool:
 
 
 def _dates(context: ToolContext, numbers: list[int]) -> dict[int, date | None]:
-    """Return when images were taken, by number; all None unless one patient's files tell it of each.
-
-    Dates were moved when they were de-identified, those of one patient by as much.
-    """
+    """Return when images were taken, by number; all None unless one patient's files tell it of each."""
     studies = {n: context.archive.study(context.image(n).ref.study_id) for n in numbers}
-    told = {n: str(study.header.get("study_date") or "") for n, study in studies.items()}
-    if len({study.patient_id for study in studies.values()}) > 1 or not all(told.values()):
+    told = {n: taken(study.header) for n, study in studies.items()}
+    if len({study.patient_id for study in studies.values()}) > 1 or None in told.values():
         return dict.fromkeys(numbers)
-    return {n: date.fromisoformat(text) for n, text in told.items()}
+    return told
 
 
 def _findings(image: Image) -> list[str]:

@@ -7,6 +7,7 @@ from overread.imaging.errors import InputError
 from overread.imaging.study import ImageRef
 from overread.tools import report_text
 from overread.tools.base import Evidence
+from overread.tools.dates import apart
 from overread.tools.report_text import Sentence
 from overread.tools.reporting.model import Region, Statement, StructuredReport
 from overread.tools.reporting.templates import Template, template_for
@@ -50,7 +51,7 @@ def compose(
         "modality": picture.modality,
         "body_part": picture.body_part,
         "technique": (_statement(report_text.technique(evidence, picture)),),
-        "comparison": _comparison(evidence, reference, others),
+        "comparison": _comparison(evidence, reference, others, archive),
         "findings": _regions(template, sentences),
         "not_assessed": tuple(report_text.unassessed(domain, sentences)),
         "impression": tuple(map(_statement, report_text.impression(sentences))),
@@ -71,7 +72,7 @@ def _statement(sentence: Sentence) -> Statement:
 
 
 def _comparison(
-    evidence: Sequence[Evidence], image: str, others: Sequence[ImageRef]
+    evidence: Sequence[Evidence], image: str, others: Sequence[ImageRef], archive: Archive
 ) -> tuple[Statement, ...]:
     compared = tuple(
         Statement(text=str(entry.values["summary"]), evidence=(entry.id,))
@@ -82,7 +83,10 @@ def _comparison(
         return compared or (Statement(text="None available.", origin="record"),)
     names = [str(other) for other in others]
     told = report_text.comparison(evidence, image, names)
-    listed = Statement(text=f"With {', '.join(names)}.", origin="record")
+    header = archive.study(ImageRef.parse(image).study_id).header
+    when = (apart(header, archive.study(other.study_id).header) for other in others)
+    dated = [f"{name} ({days})" if days else name for name, days in zip(names, when, strict=True)]
+    listed = Statement(text=f"With {', '.join(dated)}.", origin="record")
     return (listed, *map(_statement, told), *compared)
 
 

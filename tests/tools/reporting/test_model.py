@@ -162,6 +162,8 @@ def test_a_comparison_names_the_prior_and_not_a_stranger(
     ]  # fmt: skip
     report = compose((*evidence_of(*masks), *ratios), refs[0], refs, archive)
     told = " ".join(str(statement) for statement in report.comparison)
-    assert str(refs[1]) in told and str(refs[2]) not in told
+    assert f"With {refs[1]} (180 days earlier)." in told and str(refs[2]) not in told
     assert "100 mm, in the other image 101 mm. [E7] [E8]" in told
     assert "E9" not in {entry.id for entry in report.evidence}
+    earlier = compose((*evidence_of(*masks), *ratios), refs[1], refs, archive)
+    assert str(earlier.comparison[0]) == f"With {refs[0]} (180 days later)."
