@@ -16,6 +16,7 @@ from overread.imaging.phantoms.truth import Split
 from overread.index.domains import domain_of
 from overread.index.records import caption, picture
 from overread.training.embedder_words import search_words
+from overread.training.mixed_precision import mixed_precision
 from overread.training.packaged_images import packaged_images
 
 WORDING_WEIGHTS = (0.22, 0.14, 0.14, 0.1, 0.1, 0.1, 0.1, 0.1)
@@ -132,7 +133,7 @@ def _in_batches(trunk: nn.Module, pixels: Iterator[Tensor]) -> Iterator[Tensor]:
 def run(trunk: nn.Module, batch: Sequence[Tensor]) -> Tensor:
     """Return float32 features (n, channels), computed in bfloat16 with the channels last."""
     stacked = torch.stack(list(batch)).to(memory_format=torch.channels_last)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), mixed_precision():
         return trunk(stacked).float()
 
 

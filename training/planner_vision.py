@@ -25,6 +25,7 @@ from overread.agent.architecture import VISION
 from overread.imaging.files import ORDINARY, open_whole
 from overread.imaging.vocabulary import DOMAINS, TARGETS
 from overread.training import manifest
+from overread.training.mixed_precision import mixed_precision
 from overread.training.phantom_cache import FINDINGS, Cache, load_cache
 
 BATCH = 32
@@ -84,7 +85,7 @@ def _jitter(pixels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 def loss_of(model: VisionTeacher, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
     """Return the sum of the three losses."""
     pixels, patches, domains, findings = batch
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed_precision():
         patch, domain, finding = model(pixels)
     cover = nn.functional.binary_cross_entropy_with_logits(
         patch.float(), patches, pos_weight=torch.tensor(3.0)
@@ -104,7 +105,7 @@ def evaluate(model: VisionTeacher, cache: Cache) -> dict[str, float]:
     for start in range(0, len(cache.cases), 64):
         rows = np.arange(start, min(start + 64, len(cache.cases)))
         pixels, *truth = batch_of(cache, rows, None)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             outputs.append((*(x.float() for x in model(pixels)), *truth))
     patch, domain, finding, cover, domains, findings = (
         torch.cat(column) for column in zip(*outputs, strict=True)

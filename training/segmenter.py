@@ -24,6 +24,7 @@ from overread.tools.bundled_segmenter import WEIGHTS
 from overread.tools.segmenter_net import SIDE, SegmenterNet
 from overread.training import manifest
 from overread.training.averaged_run import AveragedRun
+from overread.training.mixed_precision import mixed_precision
 from overread.training.segmenter_calibration import calibrate
 from overread.training.segmenter_card import write_card
 from overread.training.segmenter_data import Batch, Pool, load_pool, make_batch
@@ -82,7 +83,7 @@ class Trainer(AveragedRun):
     def train_on(self, batch: Batch) -> dict[str, float]:
         """Take one step and return the losses."""
         self.net.train()
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             maps = self.net.backbone(batch.view.contiguous(memory_format=torch.channels_last))
             words = self.net.words(batch.target)
             logits, presence = self.net.head(maps, batch.owner, words, batch.prompts)

@@ -43,7 +43,7 @@ class Pool:
         views: uint8 (n, rows, columns, 3).
         domains, scanners: Names, (n,).
         owner: (m,): the phantom of each mask.
-        target: (m,): index in TARGETS of each mask.
+        target: (m,): index in TARGETS of each mask; beyond them for one that has no name there.
         packed: uint8 (m, rows * columns / 8): the masks, eight pixels a byte.
     """
 
@@ -66,7 +66,10 @@ class Pool:
     def chances(self) -> NDArray[np.float64]:
         """Return how often to draw each phantom: those with a finding more often than the others."""
         names = [DOMAINS[str(self.domains[i])][1] for i in self.owner]
-        is_finding = [TARGETS[t] in known for t, known in zip(self.target, names, strict=True)]
+        is_finding = [
+            t < NAMELESS and TARGETS[t] in known
+            for t, known in zip(self.target, names, strict=True)
+        ]
         weights = np.ones(len(self.views))
         weights[np.unique(self.owner[is_finding])] = _FINDING_WEIGHT
         return weights / weights.sum()

@@ -1,12 +1,14 @@
 """Simulated sessions of clicks, and the head that learns from them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from overread.tools.bundled_segmenter import WEIGHTS, BundledSegmenter
+from overread.tools.bundled_segmenter import CLICKS, WEIGHTS, BundledSegmenter
 from overread.tools.segmenter_net import PROMPT_CHANNELS
 from overread.training import click_head
 from overread.training.click_data import make_clicks
@@ -121,7 +123,11 @@ def test_training_resumes_and_exports_what_the_segmenter_takes(pool: Pool, tmp_p
     assert still == []
     assert all(value.equal(backbone[name]) for name, value in whole.backbone.state_dict().items())
 
+    later = Trainer(replace(options, run=tmp_path, start=CLICKS))
+    first = next(iter(later.head.state_dict()))
+    assert later.head.state_dict()[first].equal(load_file(CLICKS)[first].float())
+
     check_that_halves_make_the_whole(click_head, whole, pool)
 
     export(whole)
-    assert BundledSegmenter(WEIGHTS, options.out).version.endswith("clicks 1")
+    assert BundledSegmenter(WEIGHTS, options.out).version.endswith("clicks 2")
