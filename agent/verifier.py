@@ -8,6 +8,7 @@ from overread.agent import (
     changes,
     counts,
     drafts,
+    kinds,
     language,
     limits,
     neighbours,
@@ -71,7 +72,10 @@ def verify(answer: str, evidence: Sequence[Evidence], question: str = "") -> lis
         or neighbours.unsaid(" ".join(left), evidence, question)
     ):
         reasons |= dict.fromkeys(left, reason)
-    if abstains(answer) and (reason := neighbours.unsaid(answer, evidence, question)):
+    if abstains(answer) and (
+        reason := neighbours.unsaid(answer, evidence, question)
+        or kinds.untold(answer, evidence, question)
+    ):
         reasons |= dict.fromkeys(said, reason)
     return [Problem(sentence, reason) for sentence in said if (reason := reasons[sentence])]
 
@@ -94,6 +98,7 @@ def mended(
             *changes.mended(problem.sentence, evidence),
             *drafts.impression(problem.sentence, evidence, question),
             *neighbours.told(problem.sentence, evidence, question),
+            *kinds.told(problem.sentence, evidence, question),
         ]
         sound = (text for text in candidates if not verify(text, evidence, question))
         result.append(replace(problem, instead=next(sound, "")))

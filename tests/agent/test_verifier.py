@@ -813,3 +813,51 @@ def test_an_image_of_unknown_kind_is_not_said_to_be_none() -> None:
                        {"modality": "OT", "body_part": None, "view": None})  # fmt: skip
     problems = verify("No [E1].", [unknown], "Is this an MRI?")
     assert problems[0].reason == "the evidence does not say what kind of image it is"
+
+
+NO_HEADER = evidence(
+    1, "intake", phrases.intake(1, "OT", None, (480, 640), None),
+    {"modality": "OT", "body_part": None, "view": None},
+)  # fmt: skip
+ABSTAINS = "There is not enough evidence to answer this question."
+LISTED = "Which imaging modality produced this image?\nAnswer with one of: X-ray, CT, ultrasound."
+
+
+@pytest.mark.parametrize(
+    ("question", "domain", "right"),
+    [
+        (LISTED, "chest-xray", "X-ray: The most similar cases are of chest-xray [E8]."),
+        (LISTED, "fundus", ""),  # none of the alternatives
+        ("What modality is it?", "abdomen-ct", "The most similar cases are of abdomen-ct [E8]."),
+        ("Which body part is shown?", "chest-ct", "The most similar cases are of chest-ct [E8]."),
+        ("Which organ does it show?\nAnswer with one of: blood, tissue.", "histology", ""),
+        (
+            "Was this image made by CT?",
+            "chest-ct",
+            "Yes: the most similar cases are of chest-ct [E8].",
+        ),
+        (
+            "Was this image made by CT?",
+            "brain-mr",
+            "No: the most similar cases are of brain-mr [E8].",
+        ),
+        ("Is there a nodule?", "chest-ct", ""),
+    ],
+)
+def test_cases_tell_the_kind_of_an_image_whose_file_is_silent(
+    question: str, domain: str, right: str
+) -> None:
+    values: dict[str, Value] = {
+        "total": 5,
+        "closest": 0.9,
+        "domain": domain,
+        "cases with normal": 5,
+    }
+    content = phrases.similar(1, {"normal": 5}, 0.9, 5, domain)
+    session = [NO_HEADER, evidence(8, "find_similar_cases", content, values)]
+    problems = verify(ABSTAINS, session, question)
+    assert without(ABSTAINS, mended(problems, session, question)) == (right or ABSTAINS)
+    told = evidence(1, "intake", phrases.intake(1, "MR", "brain", (480, 640), None),
+                    {"modality": "MR", "body_part": "brain", "view": None})  # fmt: skip
+    assert verify(ABSTAINS, [told, session[1]], question) == [], "the file tells"
+    assert verify(ABSTAINS, [NO_HEADER], question) == []
