@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from overread.agent import language
 from overread.agent.asked import in_listed_words, kind_asked, offered
 from overread.agent.ledger import citations
-from overread.agent.polarity import is_of_cases
+from overread.agent.neighbours import of_one_image
+from overread.imaging.study import UNSTATED
+from overread.index.domains import UNKNOWN
 from overread.tools.base import Evidence
 
 _ASKS = {
@@ -23,7 +25,6 @@ _ASKS = {
         r"\b(?:which|what) (?:body (?:part|region)|organ|part of the body)\b", re.IGNORECASE
     ),
 }
-_UNSTATED = ("OT", None, "")
 
 
 def untold(answer: str, evidence: Sequence[Evidence], question: str) -> str | None:
@@ -69,11 +70,11 @@ def told(sentence: str, evidence: Sequence[Evidence], question: str) -> list[str
 
 
 def _cases(evidence: Sequence[Evidence]) -> Evidence | None:
-    """Return the cases that were found, in a session of one image."""
-    if len({entry.arguments.get("image") for entry in evidence}) != 1:
-        return None
+    """Return the cases of one domain that were found, in a session of one image."""
     found = [
-        e for e in evidence if is_of_cases(e) and e.values.get("domain") not in (None, "unknown")
+        entry
+        for entry in of_one_image(evidence)
+        if entry.values.get("domain") not in (None, UNKNOWN)
     ]
     return found[-1] if found else None
 
@@ -81,4 +82,4 @@ def _cases(evidence: Sequence[Evidence]) -> Evidence | None:
 def _silent(evidence: Sequence[Evidence], key: str) -> bool:
     """Whether the file does not tell: what it tells needs no cases."""
     intake = [entry for entry in evidence if entry.tool == "intake"]
-    return bool(intake) and all(entry.values.get(key) in _UNSTATED for entry in intake)
+    return bool(intake) and all(entry.values.get(key) in (UNSTATED, None, "") for entry in intake)

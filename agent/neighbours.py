@@ -79,11 +79,23 @@ def told(sentence: str, evidence: Sequence[Evidence], question: str) -> list[str
 def _meant(text: str, evidence: Sequence[Evidence], question: str) -> Evidence | None:
     """Return the cases that a request was answered with: those cited, else those found for the image.
 
-    In a session of several images, uncited cases may be of another one than is asked about.
+    Args:
+        text: Of an answer.
+        evidence: All of the session.
+        question: As asked.
     """
     if not seeks(question):
         return None
     found = [entry for entry in cited(text, evidence) if is_of_cases(entry)]
-    if not found and len({entry.arguments.get("image") for entry in evidence}) == 1:
-        found = [entry for entry in evidence if is_of_cases(entry)]
+    found = found or of_one_image(evidence)
     return found[-1] if found else None
+
+
+def of_one_image(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Return the cases that were found in a session of one image.
+
+    Of several, uncited cases may be of another one than is asked about.
+    """
+    if len({entry.arguments.get("image") for entry in evidence}) != 1:
+        return []
+    return [entry for entry in evidence if is_of_cases(entry)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from overread.agent import language
 from overread.agent.language import Mention
 from overread.agent.terms import Term
+from overread.imaging.study import UNSTATED
 from overread.imaging.vocabulary import DOMAINS
 from overread.tools.base import Evidence
 from overread.tools.report_text import CARDIOTHORACIC_LIMIT
@@ -147,7 +148,7 @@ def check_kind(mention: Mention, own: Sequence[Evidence]) -> str | None:
     """Check what kind of image, or of which body part, it is said to be."""
     term = mention.term
     if term.kind == "modality":
-        told = {code for entry in own for code in _modalities(entry)} - {"", "OT", "None"}
+        told = {code for entry in own for code in _modalities(entry)} - {"", UNSTATED, "None"}
         if not told and mention.negated:
             return "the evidence does not say what kind of image it is"
         agrees_ = bool(told & set(term.name.split()))

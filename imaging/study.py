@@ -13,6 +13,9 @@ Pixels = NDArray[np.float32] | NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Spacing = tuple[float, float]
 
+UNSTATED = "OT"
+"""DICOM's modality for "other": what a picture without a header has."""
+
 _PART = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -88,7 +91,7 @@ class Image:
 
     ref: ImageRef
     pixels: Pixels
-    modality: str = "OT"
+    modality: str = UNSTATED
     spacing_mm: Spacing | None = None
     window: tuple[float, float] | None = None
     inverted: bool = False

@@ -14,6 +14,8 @@ DOMAINS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "histology": (("nuclei",), ()),
 }
 
+FINDINGS: tuple[str, ...] = tuple(sorted({name for _, names in DOMAINS.values() for name in names}))
+
 # Findings that are a size or a displacement of a structure and so have no mask of their own.
 UNMASKED_FINDINGS = frozenset({"cardiomegaly", "midline shift"})
 

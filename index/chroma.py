@@ -45,11 +45,12 @@ def connect(place: str | Path) -> ClientAPI:
     """
     settings = Settings(anonymized_telemetry=False)
     if not is_url(place):
-        if reason := damaged(Path(place)):
-            raise IndexMismatch(
-                f"The index at {place} is damaged ({reason}); delete the folder and build it again."
-            )
         with explained(place):
+            if reason := damaged(Path(place)):
+                raise IndexMismatch(
+                    f"The index at {place} is damaged ({reason}); delete the folder and build it "
+                    "again."
+                )
             return chromadb.PersistentClient(str(place), settings=settings)
     url = urlsplit(str(place))
     try:

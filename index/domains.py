@@ -8,13 +8,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image as PILImage
 
-from overread.imaging.study import Image
+from overread.imaging.study import UNSTATED, Image
 from overread.index.domain_head import UNKNOWN, bundled_head
 from overread.index.embedder import Embedder, Vectors, unit
 from overread.index.records import picture
-
-UNSTATED = "OT"
-"""DICOM's modality for "other": what a picture without a header has."""
 
 _RULES: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = (
     # domain, modalities, body parts (none: any)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from PIL import Image as PILImage
 
-from overread.imaging.study import Image
+from overread.imaging.study import UNSTATED, Image
 from overread.index.domain_head import UNKNOWN
 from overread.index.domains import Verdict, by_header_or_picture, by_picture
 from overread.index.filters import ANYWHERE, Scope
@@ -54,7 +54,9 @@ def retrieve(
     """
     view = picture(image) if isinstance(image, Image) else image
     vector = index.embedder.embed_images([view])[0]
-    modality, part = (image.modality, image.body_part) if isinstance(image, Image) else ("OT", None)
+    modality, part = (
+        (image.modality, image.body_part) if isinstance(image, Image) else (UNSTATED, None)
+    )
     verdict = by_header_or_picture(modality, part, lambda: by_picture(vector, index.embedder))
     routed = verdict.domain if index.policy.route and verdict.domain != UNKNOWN else None
     exclude = replace(scope.exclude, pixels=scope.exclude.pixels or pixel_hash(view))

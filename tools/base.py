@@ -119,8 +119,16 @@ class ToolContext:
         Raises:
             UnknownReference: The session has no such image.
         """
+        return self.archive.load(self.ref(number))
+
+    def ref(self, number: int) -> ImageRef:
+        """Return the reference of image `number` (1-based).
+
+        Raises:
+            UnknownReference: The session has no such image.
+        """
         if not 1 <= number <= len(self.images):
             raise UnknownReference(
                 f"there is no image {number}; this session has {len(self.images)} image(s)"
             )
-        return self.archive.load(self.images[number - 1])
+        return self.images[number - 1]

@@ -105,7 +105,7 @@ def build(context: ToolContext) -> BaseTool:
 
 def _dates(context: ToolContext, numbers: list[int]) -> dict[int, date | None]:
     """Return when images were taken, by number; all None unless one patient's files tell it of each."""
-    studies = {n: context.archive.study(context.image(n).ref.study_id) for n in numbers}
+    studies = {n: context.archive.study(context.ref(n).study_id) for n in numbers}
     told = {n: taken(study.header) for n, study in studies.items()}
     if len({study.patient_id for study in studies.values()}) > 1 or None in told.values():
         return dict.fromkeys(numbers)

@@ -1,5 +1,6 @@
 """The sentences in which tools report to the planner. Training writes its traces with them too."""
 
+from overread.imaging.study import UNSTATED
 from overread.tools.base import Value
 
 UNITS = {
@@ -111,7 +112,7 @@ def intake(
     """Report what the file itself says of an image."""
     size = f"{shape[0]} x {shape[1]} pixels"
     scale = f"{number(spacing_mm[0])} mm per pixel" if spacing_mm else "pixel size unknown"
-    kind = "modality unknown" if modality == "OT" else f"modality {modality}"
+    kind = "modality unknown" if modality == UNSTATED else f"modality {modality}"
     return f"image {image}: {kind}, {body_part or 'body part unknown'}, {size}, {scale}"
 
 

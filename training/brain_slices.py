@@ -13,7 +13,7 @@ from overread.imaging.study import Mask
 from overread.imaging.vocabulary import TARGETS
 from overread.tools.geometry import largest_region
 from overread.training.real_brains import Brain
-from overread.training.segmenter_data import Pool
+from overread.training.segmenter_data import NAMELESS, Pool
 
 SIDE = 256
 _AXES = {"axial": 0.6, "coronal": 0.2, "sagittal": 0.2}
@@ -24,9 +24,6 @@ _SMALLEST_LESION, _LARGEST_LESION = 3.0, 24.0
 _LEAST_CONTRAST = 0.06
 """Between a lesion and what is around it; nobody could point at less."""
 _BRAIN, _LESION = TARGETS.index("brain"), TARGETS.index("lesion")
-STRUCTURE = len(TARGETS) + 1
-"""In the place of a target's number: the structure of the slice, which may have no name there."""
-
 Plane = NDArray[np.float64]
 
 
@@ -77,7 +74,7 @@ def _slice(brain: Brain, rng: np.random.Generator) -> tuple[Plane, dict[int, Mas
         if (mask := _sampled(volume, points) > 0.5).sum() >= _SMALLEST_LESION**2
     ]
     if shown:
-        masks[STRUCTURE] = shown[int(rng.integers(len(shown)))]
+        masks[NAMELESS] = shown[int(rng.integers(len(shown)))]
     if lesions.any():
         masks[_LESION] = lesions
     return plane, masks
@@ -113,9 +110,8 @@ def _points(brain: Brain, rng: np.random.Generator) -> Plane:
 
 
 def _sampled(volume: NDArray[np.float32] | NDArray[np.bool_], points: Plane) -> Plane:
-    return np.asarray(
-        ndimage.map_coordinates(volume.astype(np.float32), points, order=1), np.float64
-    )
+    sampled = ndimage.map_coordinates(volume, points, np.float32, order=1)
+    return np.asarray(sampled, np.float64)
 
 
 def _smooth(rng: np.random.Generator, reach: float) -> Plane:

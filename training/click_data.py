@@ -10,13 +10,11 @@ from skimage.segmentation import felzenszwalb
 from torch import Tensor
 
 from overread.imaging.study import Mask
-from overread.imaging.vocabulary import DOMAINS, TARGETS
+from overread.imaging.vocabulary import FINDINGS, TARGETS
 from overread.training.click_sessions import Session
 from overread.training.segmenter_data import Pool, augmented
 
-_FINDINGS = frozenset(
-    TARGETS.index(name) for _, known in DOMAINS.values() for name in known if name in TARGETS
-)
+_FINDINGS = frozenset(TARGETS.index(name) for name in FINDINGS if name in TARGETS)
 _MERE_REGION = 0.25
 """Share of objects that are regions of one tone and no structure, so that unknown things are learnt, too."""
 _FINDING_WEIGHT = 3.0

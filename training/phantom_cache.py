@@ -25,10 +25,9 @@ from overread.imaging.phantoms.seeds import Case
 from overread.imaging.phantoms.truth import Split
 from overread.imaging.render import for_planner, to_view
 from overread.imaging.study import Image
-from overread.imaging.vocabulary import TARGETS
+from overread.imaging.vocabulary import FINDINGS, TARGETS
 
 GRID = IMAGE_SIZE // PATCH
-FINDINGS = tuple(sorted({name for _, names in DOMAINS.values() for name in names}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,10 @@ from transformers.models.smolvlm.modeling_smolvlm import SmolVLMVisionTransforme
 
 from overread.agent.architecture import VISION
 from overread.imaging.files import ORDINARY, open_whole
-from overread.imaging.vocabulary import DOMAINS, TARGETS
+from overread.imaging.vocabulary import DOMAINS, FINDINGS, TARGETS
 from overread.training import manifest
 from overread.training.mixed_precision import mixed_precision
-from overread.training.phantom_cache import FINDINGS, Cache, load_cache
+from overread.training.phantom_cache import Cache, load_cache
 
 BATCH = 32
 CHECKPOINT_S = 300.0

@@ -43,7 +43,7 @@ class Pool:
         views: uint8 (n, rows, columns, 3).
         domains, scanners: Names, (n,).
         owner: (m,): the phantom of each mask.
-        target: (m,): index in TARGETS of each mask; beyond them for one that has no name there.
+        target: (m,): index in TARGETS of each mask; NAMELESS for one that has no name there.
         packed: uint8 (m, rows * columns / 8): the masks, eight pixels a byte.
     """
 

@@ -19,14 +19,14 @@ from rich.progress import track
 from overread.imaging.files import ORDINARY, file_hash, write_whole
 from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import sample
-from overread.imaging.vocabulary import DOMAINS
+from overread.imaging.vocabulary import FINDINGS
 from overread.tools import geometry
 from overread.tools.bundled_segmenter import ERRORS, WEIGHTS, BundledSegmenter
 from overread.tools.measure import error_of, kind_of, measure_masks
 from overread.tools.segmenter import ErrorKind, Segmentation
 
 QUANTITIES = ("long_axis", "short_axis", "width", "height", "area", "count", "midline_shift")
-_COUNTED = {"nuclei"} | {name for _, findings in DOMAINS.values() for name in findings}
+_COUNTED = {"nuclei", *FINDINGS}
 _WITHIN = 0.683
 """Of a normal distribution within one standard deviation."""
 _FEWEST = 20

@@ -9,11 +9,11 @@ from scipy import ndimage
 from overread.imaging.errors import ConfigError
 from overread.imaging.vocabulary import TARGETS
 from overread.training import real_brains
-from overread.training.brain_slices import STRUCTURE, brain_pool, joined, with_lesions
+from overread.training.brain_slices import brain_pool, joined, with_lesions
 from overread.training.click_data import make_clicks
 from overread.training.click_head import Options, main, pool_of
 from overread.training.real_brains import Brain
-from overread.training.segmenter_data import Pool, load_pool
+from overread.training.segmenter_data import NAMELESS, Pool, load_pool
 
 BRAIN, LESION = TARGETS.index("brain"), TARGETS.index("lesion")
 NUMBER = 30
@@ -44,8 +44,8 @@ def test_masks_lie_on_what_they_name(pool: Pool) -> None:
         # Radii of 60 to 76 mm, at 0.85 to 1.05 mm a pixel, and slices near the end are smaller.
         assert 2500 <= inside.sum() <= np.pi * 60 * 76 / 0.85**2 * 1.2
         assert not grey[0].any() and not grey[-1].any(), "air around the head"
-        if STRUCTURE in masks:
-            assert not (masks[STRUCTURE] & ~inside).any()
+        if NAMELESS in masks:
+            assert not (masks[NAMELESS] & ~inside).any()
         if LESION in masks:
             lesions += 1
             assert not (masks[LESION] & ~inside).any()

@@ -7,7 +7,7 @@ an honest name is better than a code that was guessed.
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from overread.imaging.vocabulary import DOMAINS
+from overread.imaging.vocabulary import FINDINGS
 
 SCHEME = "99OVERREAD"
 
@@ -49,7 +49,6 @@ _UNITS: dict[str, Code] = {
     "% of the picture": codes.UCUM.Percent,
     "": codes.UCUM.NoUnits,
 }
-_FINDINGS = {name for _, names in DOMAINS.values() for name in names}
 
 
 def concept(name: str) -> Code:
@@ -65,7 +64,7 @@ def concept(name: str) -> Code:
 
 def category(name: str) -> Code:
     """Return whether a segment is anatomy or an abnormality, as a code (CID 7150)."""
-    if name in _FINDINGS:
+    if name in FINDINGS:
         return codes.SCT.MorphologicallyAbnormalStructure
     return codes.SCT.AnatomicalStructure
 

@@ -22,10 +22,10 @@ from rich.table import Table
 from overread.imaging.files import ORDINARY, write_whole
 from overread.imaging.phantoms import DOMAINS, generate, split_of
 from overread.imaging.phantoms.truth import Split
+from overread.imaging.vocabulary import FINDINGS
 from overread.index.embedder import Vectors, load_embedder
 from overread.training.curation import Curation, informative, near_duplicates, perceptual_hash
 from overread.training.examples import PhantomRef, open_image
-from overread.training.phantom_cache import FINDINGS
 
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 _BATCH = 32
