@@ -1,7 +1,7 @@
 """Image classifiers in transformers' format, from a local folder: safetensors, no remote code."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import PIL.Image
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from overread.imaging.errors import ConfigError, InputError
 from overread.index.embedder import identity, safetensors_in
 from overread.index.explain import upsampled
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Classifier(Protocol):
@@ -38,6 +41,17 @@ class Classifier(Protocol):
             InputError: The model does not see the whole picture.
         """
 
+    def attention(self, picture: PIL.Image.Image, label: int) -> NDArray[np.float32]:
+        """Return where the model attended for a label, float32 (rows, columns), >= 0.
+
+        Args:
+            picture: Square.
+            label: Its number.
+
+        Raises:
+            InputError: The model does not see the whole picture, or does not attend to all of it.
+        """
+
 
 class TransformersClassifier:
     """Any `AutoModelForImageClassification` in a folder."""
@@ -55,7 +69,10 @@ class TransformersClassifier:
         try:
             self._processor = AutoImageProcessor.from_pretrained(folder, **options)
             self._model = AutoModelForImageClassification.from_pretrained(
-                folder, use_safetensors=True, **options
+                folder,
+                use_safetensors=True,
+                attn_implementation="eager",  # the others do not tell where they attend
+                **options,
             ).eval()
         except (OSError, ValueError, KeyError, ImportError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -84,14 +101,33 @@ class TransformersClassifier:
         """
         import torch
 
-        if getattr(self._processor, "do_center_crop", False):
-            raise InputError("the classifier sees the middle of a picture alone: no place is told")
-        inputs = self._processor(images=picture.convert("RGB"), return_tensors="pt")
-        pixels = inputs["pixel_values"].requires_grad_()
+        pixels = self._all_of(picture).requires_grad_()
         with torch.enable_grad():
             logit = self._model(pixel_values=pixels).logits[0, label]
             (moved,) = torch.autograd.grad(logit, pixels)
         return upsampled(moved[0].abs().amax(0).numpy(), picture.height, picture.width)
+
+    def attention(self, picture: PIL.Image.Image, label: int) -> NDArray[np.float32]:
+        """Return the relevance of the picture's patches for the label's logit, as (rows, columns).
+
+        Source: `attention.relevance`.
+        """
+        import torch
+
+        from overread.tools.attention import relevance
+
+        with torch.enable_grad():
+            found = self._model(
+                pixel_values=self._all_of(picture), output_attentions=True, return_dict=True
+            )
+            patches = relevance(found.logits[0, label], found.get("attentions") or ())
+        return upsampled(patches, picture.height, picture.width)
+
+    def _all_of(self, picture: PIL.Image.Image) -> "Tensor":
+        if getattr(self._processor, "do_center_crop", False):
+            raise InputError("the classifier sees the middle of a picture alone: no place is told")
+        pixels = self._processor(images=picture.convert("RGB"), return_tensors="pt")["pixel_values"]
+        return cast("Tensor", pixels)
 
 
 def load_classifier(folder: Path) -> Classifier:

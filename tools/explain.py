@@ -1,8 +1,8 @@
 """Where in an image a finding or a likeness comes from: heat maps, with a check of each.
 
-Three kinds: patches of the image against those words that `classify` weighs, patches against a
-similar case, and the gradient of an image classifier (Simonyan, Vedaldi, Zisserman, Deep inside
-convolutional networks, 2014).
+Four kinds: patches of the image against those words that `classify` weighs, patches against a
+similar case, and of an image classifier its gradient (Simonyan, Vedaldi, Zisserman, Deep inside
+convolutional networks, 2014) or its attention (`attention.py`).
 """
 
 from collections.abc import Callable
@@ -34,6 +34,8 @@ TOOL = "explain"
 SIMILAR = "find_similar_cases"
 _TILE = 384
 
+By = Literal["words", "classifier", "attention"]
+
 
 class ExplainArgs(BaseModel, extra="forbid"):
     """What the planner fills in; the descriptions are its prompt."""
@@ -45,8 +47,10 @@ class ExplainArgs(BaseModel, extra="forbid"):
     neighbour: int | None = Field(
         None, ge=1, description="Or where it is like this similar case: 1 for case 1."
     )
-    by: Literal["words", "classifier"] = Field(
-        "words", description="A finding by words alone, or by the image classifier installed."
+    by: By = Field(
+        "words",
+        description="A finding by words alone, by the image classifier installed, or by its "
+        "attention (vision transformers).",
     )
 
 
@@ -76,7 +80,7 @@ def build(context: ToolContext) -> BaseTool:
     """Make the tool."""
 
     def explain(
-        image: int, finding: str | None = None, neighbour: int | None = None, by: str = "words"
+        image: int, finding: str | None = None, neighbour: int | None = None, by: By = "words"
     ) -> tuple[str, ToolResult]:
         view = context.image(image)
         found = explained(context, view, finding, neighbour, by)
@@ -116,7 +120,7 @@ def build(context: ToolContext) -> BaseTool:
 
 
 def explained(
-    context: ToolContext, view: Image, finding: str | None, neighbour: int | None, by: str = "words"
+    context: ToolContext, view: Image, finding: str | None, neighbour: int | None, by: By = "words"
 ) -> Explained:
     """Return where an image looks like a finding, or like a similar case.
 
@@ -125,7 +129,7 @@ def explained(
         view: The image.
         finding: In words, or None.
         neighbour: Number of a case that was found for this image, or None.
-        by: "words", or "classifier" for a finding.
+        by: Of a finding: words, the classifier's gradient, or its attention.
 
     Raises:
         InputError: Not exactly one of the two was given, or it is not known.
@@ -136,7 +140,7 @@ def explained(
     if neighbour is not None:
         return _case(context, view, neighbour)
     label = clean(finding or "").strip().casefold()
-    return _trained(context, view, label) if by == "classifier" else _words(context, view, label)
+    return _words(context, view, label) if by == "words" else _trained(context, view, label, by)
 
 
 def _words(context: ToolContext, view: Image, label: str) -> Explained:
@@ -180,7 +184,7 @@ def case_image(context: ToolContext, found: Evidence, name: str) -> Image:
         raise InputError(f"the archive no longer has {name}, so it cannot be compared") from None
 
 
-def _trained(context: ToolContext, view: Image, label: str) -> Explained:
+def _trained(context: ToolContext, view: Image, label: str, by: By) -> Explained:
     classifier = context.classifier()
     if classifier is None:
         raise InputError("no image classifier is installed; set agent.classifier to its folder")
@@ -193,8 +197,9 @@ def _trained(context: ToolContext, view: Image, label: str) -> Explained:
     def score(shown: PIL.Image.Image) -> float:
         return float(classifier.probabilities(shown)[place])
 
-    heat, model = classifier.gradient(query, place), classifier.name
-    return _checked(view, query, classifier.labels[place], "probability", score, heat, model)
+    where = classifier.attention if by == "attention" else classifier.gradient
+    what, heat, model = classifier.labels[place], where(query, place), classifier.name
+    return _checked(view, query, what, "probability", score, heat, model)
 
 
 def _product(embedder: Embedder, towards: NDArray[np.float32]) -> Callable[..., float]:
