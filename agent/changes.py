@@ -7,6 +7,7 @@ does it know which image is the later one, where dates do.
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from overread.agent import language
 from overread.agent.ledger import cited
@@ -105,21 +106,63 @@ def mended(sentence: str, evidence: Sequence[Evidence]) -> list[str]:
         start, end = words[0].span()
         word = right.capitalize() if sentence[start].isupper() else right
         return [f"{sentence[:start]}{word}{sentence[end:]}"]
-    came_or_went = _came_or_went(sentence, own, evidence)
-    return [came_or_went] if came_or_went else turned
+    found = _at_one_time(sentence, own, evidence)
+    return [found] if found else turned
+
+
+def tells_change(text: str) -> bool:
+    """Return whether a text says that something changed, or did not."""
+    return _CHANGE.search(language.spoken(text)) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large something is in one image: what was measured of what, how much, and in which unit."""
+
+    quantity: str
+    target: str
+    reference: str | None
+    unit: str
+    value: float
+
+    def compares_with(self, other: "Size") -> bool:
+        """Whether both are the same quantity of the same thing."""
+        return replace(self, value=0.0) == replace(other, value=0.0)
+
+    def since(self, before: "Size") -> str:
+        """Return what became of it: "larger", "smaller" or "unchanged"."""
+        power = _TO_DIAMETER.get(self.quantity, 1.0)
+        return fate((self.value / before.value) ** power)
+
+
+def size(entry: Evidence) -> Size | None:
+    """Return the size that an entry tells of its target; None where it found or measured none."""
+    told = entry.values
+    target, area, value = told.get("target"), told.get("area_mm2"), told.get("value")
+    if isinstance(area, float | int) and target and area > 0:
+        return Size("area", str(target), None, "mm2", float(area))
+    if not told.get("quantity") or not isinstance(value, float | int) or value <= 0:
+        return None
+    reference = told.get("reference")
+    return Size(
+        str(told["quantity"]),
+        str(target),
+        None if reference is None else str(reference),
+        str(told.get("unit") or ""),
+        float(value),
+    )
 
 
 def _right(sentence: str, own: Sequence[Evidence]) -> str | None:
     """Return the change that "12 mm now [E2] and 10 mm before [E3]" comes to; None if that is not said."""
     now, before = (_of_time(pattern, sentence, own) for pattern in (_NOW, _BEFORE))
-    if now is None or before is None or _measured(now) != _measured(before):
+    sizes = [size(entry) for entry in (now, before) if entry is not None]
+    if len(sizes) < 2 or sizes[0] is None or sizes[1] is None:
         return None
-    values = [float(entry.values.get("value") or 0) for entry in (now, before)]
-    power = _TO_DIAMETER.get(str(now.values.get("quantity")), 1.0)
-    return fate((values[0] / values[1]) ** power) if min(values) > 0 else None
+    return sizes[0].since(sizes[1]) if sizes[0].compares_with(sizes[1]) else None
 
 
-def _came_or_went(
+def _at_one_time(
     sentence: str, own: Sequence[Evidence], evidence: Sequence[Evidence]
 ) -> str | None:
     """Return "new" or "resolved" where a target was found at one of two times; None elsewhere."""
@@ -135,19 +178,20 @@ def _came_or_went(
     ]
     if others:
         now, before = now or others[-1], before or others[-1]
-    if now is None or before is None or _is_there(now) == _is_there(before):
+    return came_or_went(now, before) if now is not None and before is not None else None
+
+
+def came_or_went(now: Evidence, before: Evidence) -> str | None:
+    """Return the sentences for a target that was found at one of two times; None if at both or none."""
+    if _is_there(now) == _is_there(before):
         return None
     tell = phrases.came if _is_there(now) else phrases.went
-    return tell(str(known.values["target"]), now.id, before.id)
+    return tell(str(now.values["target"]), now.id, before.id)
 
 
 def _of_time(pattern: re.Pattern[str], sentence: str, own: Sequence[Evidence]) -> Evidence | None:
     found = pattern.search(sentence)
     return next((entry for entry in own if found and entry.id == found[1]), None)
-
-
-def _measured(entry: Evidence) -> tuple[object, ...]:
-    return tuple(entry.values.get(key) for key in ("quantity", "target", "reference", "unit"))
 
 
 def _is_there(entry: Evidence) -> bool:

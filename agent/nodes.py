@@ -9,6 +9,7 @@ from langgraph.types import interrupt
 from overread.agent import events, feedback
 from overread.agent.asked import in_listed_words
 from overread.agent.context import Surroundings
+from overread.agent.course import unseen
 from overread.agent.intake import check_question, describe, register
 from overread.agent.ledger import Ledger, spread_citations
 from overread.agent.planner import ToolChoice
@@ -92,8 +93,11 @@ class Nodes:
         tools = await self._around.tools(state)
         messages = await self._around.messages(state, tools)
         must_answer = state["steps"] + 1 >= self._config.max_steps or state["loops"] >= _MAX_LOOPS
-        # An answer that failed although no tool was used: look first, then answer again.
-        must_call = state["revised"] and not state["asked"] and not must_answer and bool(tools)
+        # An answer that failed although no tool was used, or one image alone was looked at where a
+        # change was asked for: look first, then answer again.
+        left = unseen(_evidence(state), state["question"])
+        unread = bool(left) or not state["asked"]
+        must_call = state["revised"] and unread and not must_answer and bool(tools)
         choice: ToolChoice = "none" if must_answer else "required" if must_call else "auto"
 
         def on_answer(text: str) -> None:
@@ -103,7 +107,11 @@ class Nodes:
         on_text = on_answer if native else AnswerStream(on_answer).feed
         clock = runtime.context.clock
         schema = step_schema(
-            tools, may_ask=state["may_ask"], must_answer=must_answer, must_call=must_call
+            tools,
+            may_ask=state["may_ask"],
+            must_answer=must_answer,
+            must_call=must_call,
+            images=left,
         )
         with clock.measure("model"):
             reply, spent = await self._around.planner.step(messages, schema, tools, choice, on_text)

@@ -52,6 +52,7 @@ def step_schema(
     may_ask: bool = False,
     must_answer: bool = False,
     must_call: bool = False,
+    images: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Return the JSON schema that constrains the planner's next step.
 
@@ -62,9 +63,12 @@ def step_schema(
         tools: In play; each contributes its argument schema.
         may_ask: Whether the planner may ask the user a question back.
         must_answer: True when the step budget is spent: only an answer is allowed.
-        must_call: True when an answer without any look at the image failed: only calls are allowed.
+        must_call: True when an answer without a look at what it is about failed: only calls are allowed.
+        images: Numbers of the images that such calls must be about; any if empty.
     """
     text = {"type": "string"}
+    looks = [tool for tool in tools if "image" in argument_schema(tool)["properties"]]
+    about = {"image": {"enum": list(images)}} if must_call and images and looks else {}
 
     def variant(key: str, value: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -75,16 +79,18 @@ def step_schema(
         }
 
     def call(tool: BaseTool) -> dict[str, Any]:
+        own = argument_schema(tool)
+        arguments = own | {"properties": own["properties"] | about}
         return {
             "type": "object",
-            "properties": {"tool": {"const": tool.name}, "arguments": argument_schema(tool)},
+            "properties": {"tool": {"const": tool.name}, "arguments": arguments},
             "required": ["tool", "arguments"],
             "additionalProperties": False,
         }
 
     variants = [variant("answer", text)]
     if tools and not must_answer:
-        items = {"anyOf": [call(tool) for tool in tools]}
+        items = {"anyOf": [call(tool) for tool in (looks if about else tools)]}
         calls = {"type": "array", "items": items, "minItems": 1, "maxItems": MAX_CALLS}
         variants.insert(0, variant("calls", calls))
         if must_call:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from overread.agent import (
     changes,
     counts,
+    course,
     drafts,
     kinds,
     language,
@@ -68,13 +69,14 @@ def verify(answer: str, evidence: Sequence[Evidence], question: str = "") -> lis
     left = [text for text in said if not reasons[text] and not _claims_nothing(text)]
     if left and (
         reason := _of_cases_alone(left, evidence, question)
-        or beside_the_point(question, " ".join(left))
+        or _beside_the_point(" ".join(left), evidence, question)
         or neighbours.unsaid(" ".join(left), evidence, question)
     ):
         reasons |= dict.fromkeys(left, reason)
     if abstains(answer) and (
         reason := neighbours.unsaid(answer, evidence, question)
         or kinds.untold(answer, evidence, question)
+        or course.unsaid(answer, evidence, question)
     ):
         reasons |= dict.fromkeys(said, reason)
     return [Problem(sentence, reason) for sentence in said if (reason := reasons[sentence])]
@@ -87,8 +89,8 @@ def mended(
 
     A planner that cites a tool and gives another place, the other side, the wrong side of a settled
     limit or the wrong one of two sizes, has misread it; the tool's own word can be put there, a draft's
-    impression where findings are summed up, and what similar cases show where they are asked for. Taken
-    only where it then passes.
+    impression where findings are summed up, what similar cases show where they are asked for, and two
+    sizes where it is asked what has changed. Taken only where it then passes.
     """
     result = []
     for problem in problems:
@@ -99,6 +101,7 @@ def mended(
             *drafts.impression(problem.sentence, evidence, question),
             *neighbours.told(problem.sentence, evidence, question),
             *kinds.told(problem.sentence, evidence, question),
+            *course.told(evidence, question),
         ]
         sound = (text for text in candidates if not verify(text, evidence, question))
         result.append(replace(problem, instead=next(sound, "")))
@@ -290,6 +293,12 @@ def _of_cases_alone(left: Sequence[str], evidence: Sequence[Evidence], question:
     if own and of_image and all(map(polarity.is_of_cases, own)):
         return f"{', '.join(dict.fromkeys(entry.id for entry in own))} is of other cases"
     return None
+
+
+def _beside_the_point(answer: str, evidence: Sequence[Evidence], question: str) -> str | None:
+    if course.concerns(evidence, question):
+        return course.unsaid(answer, evidence, question)
+    return beside_the_point(question, answer)
 
 
 def _things(question: str) -> list[Term]:

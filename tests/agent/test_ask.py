@@ -176,6 +176,27 @@ def test_an_answer_without_a_look_must_look_before_it_is_revised(planner, make_a
     assert len(schemas[2]) == 2
 
 
+def test_a_change_seen_in_one_image_must_look_at_the_other(
+    planner, make_assistant, picture, tmp_path
+):
+    prior = tmp_path / "prior.png"
+    PIL.Image.new("L", (32, 32), 9).save(prior)
+    one, two = (call("find", image=image, target="nodule") for image in (1, 2))
+    planner.say(one, answer("Yes, there is a nodule [E3]."), two, answer("Yes [E4]."))
+    found = make_assistant().ask("Has the nodule grown?", [picture, prior])
+    assert planner.texts(2)[-1].endswith(
+        "does not say what has changed; image 2 was not looked at. Revise the answer."
+    )
+    schemas = [r["response_format"]["json_schema"]["schema"]["anyOf"] for r in planner.requests]
+    (looks,) = schemas[2]
+    items = looks["properties"]["calls"]["items"]["anyOf"]
+    assert {tuple(i["properties"]["arguments"]["properties"]["image"]["enum"]) for i in items} == {
+        (2,)
+    }
+    assert len(schemas[3]) == 2  # both were looked at: it may answer
+    assert found.abstained  # "Yes" of one image is no answer
+
+
 def test_what_fails_again_is_removed_and_reported(planner, make_assistant, picture):
     wrong = answer("There is a nodule [E2]. It measures 9 mm [E2].")
     planner.say(NODULE, wrong, wrong)

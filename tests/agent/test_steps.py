@@ -56,6 +56,17 @@ def test_what_is_not_allowed_now_is_not_in_the_schema() -> None:
     ]  # fmt: skip
 
 
+def test_a_look_may_have_to_be_at_another_image() -> None:
+    schema = step_schema(TOOLS, must_call=True, images=[2])
+
+    def look(image: int) -> str:
+        call = ToolCall(tool="segment", arguments={"image": image, "target": "nodule"})
+        return Step(why="x", calls=(call,)).text()
+
+    assert [accepts(schema, look(image)) for image in (1, 2)] == [False, True]
+    assert accepts(step_schema(TOOLS, images=[2]), look(1))  # only where calls are all there is
+
+
 def test_no_string_is_bounded_in_the_schema() -> None:
     assert "maxLength" not in json.dumps(step_schema(TOOLS))
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overread.agent import course
 from overread.agent.neighbours import seeks
 from overread.agent.verifier import Problem, abstains, mended, verify, without
 from overread.tools import phrases
@@ -861,3 +862,91 @@ def test_cases_tell_the_kind_of_an_image_whose_file_is_silent(
                     {"modality": "MR", "body_part": "brain", "view": None})  # fmt: skip
     assert verify(ABSTAINS, [told, session[1]], question) == [], "the file tells"
     assert verify(ABSTAINS, [NO_HEADER], question) == []
+
+
+OF_TWO = [
+    evidence(1, "intake", phrases.intake(1, "CT", "chest", (256, 256), (1.0, 1.0)),
+             {"patient": "p", "study_date": "2019-05-02"}),
+    evidence(2, "intake", phrases.intake(2, "CT", "chest", (256, 256), (1.0, 1.0)),
+             {"patient": "p", "study_date": "2019-01-02"}, 2),
+]  # fmt: skip
+UNDATED = [entry.model_copy(update={"values": {"patient": "p"}}) for entry in OF_TWO]
+GROWN = [
+    measured(3, "area", "nodule", None, 316.5, "mm2", 1),
+    measured(4, "area", "nodule", None, 158.2, "mm2", 2),
+]
+
+
+def settled(question: str, answer: str, known: list[Evidence]) -> str:
+    return without(answer, mended(verify(answer, known, question), known, question))
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("Has the nodule grown?", True),
+        ("Is the nodule larger, smaller or unchanged?", True),
+        ("Is there a new nodule?", True),
+        ("How has it changed?", True),
+        ("Is the left kidney larger than the right kidney?", False),
+        ("Is the nodule larger than before?", True),
+        ("Are there degenerative changes?", False),
+        ("Is there a nodule?", False),
+        ("Is the heart enlarged?", False),
+    ],
+)
+def test_what_is_a_question_of_change(question: str, asked: bool) -> None:
+    assert course.asks(question) is asked
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Yes, there is a nodule [E3].",
+        "Yes [E4].",
+        "There is not enough evidence to answer this question.",
+    ],
+)
+def test_presence_is_no_answer_to_what_has_changed(answer: str) -> None:
+    """Whoever asks whether it has grown would read the yes as "it has"."""
+    sizes = "the nodule measures 316.5 mm2 now [E3] and 158.2 mm2 before [E4]."
+    assert settled("Has the nodule grown?", answer, OF_TWO + GROWN) == f"Larger: {sizes}"
+    turned = [OF_TWO[1].model_copy(update={"id": "E1", "arguments": {"image": 1}}),
+              OF_TWO[0].model_copy(update={"id": "E2", "arguments": {"image": 2}})]  # fmt: skip
+    sizes = "the nodule measures 158.2 mm2 now [E4] and 316.5 mm2 before [E3]."
+    assert settled("Has the nodule grown?", answer, turned + GROWN) == f"Smaller: {sizes}"
+
+
+def test_without_dates_sizes_are_told_and_no_course() -> None:
+    told = "The nodule measures 316.5 mm2 in image 1 [E3] and 158.2 mm2 in image 2 [E4]."
+    assert settled("Has it grown?", "Yes [E3].", UNDATED + GROWN) == told
+
+
+def test_what_is_segmented_in_two_images_has_a_course_too() -> None:
+    known = [*OF_TWO, segmented(3, "nodule", True), segmented(4, "nodule", False, image=2)]
+    answer = settled("Is there a new nodule?", "Yes, there is a nodule [E3].", known)
+    assert answer == "New: the nodule is seen now [E3]. It was not found before [E4]."
+    both = [*OF_TWO, segmented(3, "nodule", True), segmented(4, "nodule", True, image=2)]
+    answer = settled("Is there a new nodule?", "Yes, there is a nodule [E3].", both)
+    assert answer == "Unchanged: the nodule measures 134.3 mm2 now [E3] and 134.3 mm2 before [E4]."
+    # What is not there now is not new, whatever was before.
+    gone = [*OF_TWO, segmented(3, "nodule", False)]
+    assert verify("No, no nodule was found [E3].", gone, "Is there a new nodule?") == []
+
+
+def test_the_course_of_one_thing_is_not_told_of_another() -> None:
+    known = [*OF_TWO, *GROWN, segmented(5, "effusion", False)]
+    said = "There is not enough evidence to answer this question."
+    assert verify(said, known, "Has the effusion grown?") == []
+
+
+def test_the_image_that_was_not_looked_at_is_named() -> None:
+    (problem,) = verify("Yes [E3].", [*OF_TWO, GROWN[0]], "Has the nodule grown?")
+    assert problem.reason == "does not say what has changed; image 2 was not looked at"
+    assert course.unseen([*OF_TWO, GROWN[0]], "Has the nodule grown?") == [2]
+    assert course.unseen(OF_TWO + GROWN, "Has the nodule grown?") == []
+    assert course.unseen([*OF_TWO, GROWN[0]], "Is there a nodule?") == []
+    assert course.unseen(OF_TWO, "Has the nodule grown?") == []  # an ordinary first answer
+    # With one image there is nothing to compare with, and nothing to ask for.
+    assert verify("Yes, there is a nodule [E2].", [OF_TWO[0], segmented(2, "nodule", True)],
+                  "Is there a new nodule?") == []  # fmt: skip

@@ -138,6 +138,10 @@ def test_an_empty_question(run: Run, chest: Path) -> None:
     assert_refused(run("ask", chest, "  "), "empty")
 
 
+def test_a_question_before_the_images(run: Run, chest: Path) -> None:
+    assert_refused(run("ask", "Is there a nodule?", chest), "give the question last")
+
+
 def _profile(folder: Path, model: str) -> Path:
     path = folder / "mine.toml"
     path.write_text(

@@ -1,6 +1,7 @@
 """`overread ask`: one question about one or more images."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -34,9 +35,12 @@ def ask(
         overread ask "How long is it?" --session case-7
     """
     from overread.agent.assistant import Assistant
+    from overread.imaging.errors import InputError
     from overread.ui.questioning import put_question
 
     *images, question = arguments
+    if os.path.isfile(question):
+        raise InputError(f"{question:.200} is a file; give the question last, after the images")
     config = config_from(profile=profile, base_url=base_url)
     with Assistant.from_config(config) as assistant:
         answer, first = put_question(
