@@ -63,9 +63,9 @@ class Assistant:
         Raises:
             ConfigError: The data folder cannot be used.
         """
-        self.config = config
+        self.config = _within(config, profile)
         self.profile = profile
-        self.resources = Resources(config)
+        self.resources = Resources(self.config)
         self._build = build
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
@@ -354,3 +354,9 @@ async def last_answer(stream: AsyncIterator[Event]) -> Answer:
     if answer is None:
         raise PlannerUnavailable("the question was given up before it was answered; ask again")
     return answer
+
+
+def _within(config: Config, profile: Profile) -> Config:
+    """Lower the images of a session to those that the planner takes in one request."""
+    most = min(config.agent.max_images, profile.max_images)
+    return config.model_copy(update={"agent": config.agent.model_copy(update={"max_images": most})})

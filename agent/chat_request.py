@@ -180,7 +180,7 @@ def _images(messages: Sequence[ChatMessage], limit: int) -> tuple[str, ...]:
     urls = tuple(dict.fromkeys(part.image_url.url for _, part in parts))
     if len(urls) > limit:
         raise InputError(
-            f"{len(urls)} images were given; at most {limit} are allowed (agent.max_images)"
+            f"{len(urls)} images were given; at most {limit} are allowed (agent.max_images, or the planner's profile)"
         )
     return urls
 

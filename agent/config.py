@@ -50,7 +50,9 @@ class AgentConfig(BaseModel, extra="forbid"):
     )
     tool_timeout_s: float = Field(default=60.0, gt=0)
     max_question_chars: int = Field(default=4000, ge=1)
-    max_images: int = Field(default=4, ge=1, le=32)
+    max_images: int = Field(
+        default=5, ge=1, le=32, description="Of a session; a planner that takes fewer lowers it."
+    )
     tools: list[str] | None = Field(
         default=None, description="Names of the tools in play; the profile's own by default."
     )

@@ -54,7 +54,7 @@ def register(resources: Resources, sources: Sequence[ImageSource], limit: int) -
     refs = list(dict.fromkeys(refs))
     if len(refs) > limit:
         raise InputError(
-            f"{len(refs)} images were given; at most {limit} are allowed (agent.max_images)"
+            f"{len(refs)} images were given; at most {limit} are allowed (agent.max_images, or the planner's profile)"
         )
     return refs
 

@@ -55,7 +55,7 @@ class Nodes:
             if len(images) + len(fresh) > self._config.max_images:
                 raise InputError(
                     f"the session would have {len(images) + len(fresh)} images; at most "
-                    f"{self._config.max_images} are allowed (agent.max_images)"
+                    f"{self._config.max_images} are allowed (agent.max_images, or the planner's profile)"
                 )
             for ref in fresh:
                 images.append(ref)

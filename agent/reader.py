@@ -67,7 +67,7 @@ def additions(
         if len(images) >= max_images:
             raise InputError(
                 f"the session has {max_images} images already, the most that are allowed "
-                "(agent.max_images); start a new session"
+                "(agent.max_images, or the planner's profile); start a new session"
             )
         images.append(str(outlined.ref))
         content, result = describe_file(resources, outlined.ref, len(images))

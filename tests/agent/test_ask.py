@@ -10,7 +10,10 @@ import pytest
 from pydantic import BaseModel
 
 from overread.agent import events, feedback
+from overread.agent.assistant import Assistant
+from overread.agent.config import Config
 from overread.agent.intake import register
+from overread.agent.profiles import load_profile
 from overread.imaging.errors import InputError, PlannerUnavailable, UnreadableImage
 from overread.index.records import CaseRecord
 from overread.index.store import CaseIndex
@@ -265,6 +268,21 @@ def test_bad_images_are_refused(make_assistant, picture, tmp_path):
     PIL.Image.new("L", (32, 32), 9).save(second)
     with pytest.raises(InputError, match="at most 1 are allowed"):
         assistant.ask("?", [picture, second])
+
+
+def test_a_session_takes_five_images_or_what_its_planner_does(
+    planner, make_assistant, data_dir, tmp_path
+):
+    pictures = [tmp_path / f"{shade}.png" for shade in range(10, 60, 10)]
+    for path in pictures:
+        PIL.Image.new("L", (32, 32), int(path.stem)).save(path)
+    planner.say(answer("There is not enough evidence."))
+    found = make_assistant().ask("Which is the brightest?", pictures)
+    assert len(found.evidence) == 5
+    small = load_profile("bundled").model_copy(update={"max_images": 2})
+    with Assistant(Config(data_dir=data_dir), small) as assistant:
+        with pytest.raises(InputError, match="at most 2 are allowed .* planner's profile"):
+            assistant.ask("Which is the brightest?", pictures[:3])
 
 
 def test_marks_of_chat_templates_are_taken_out_of_questions(planner, make_assistant, picture):
