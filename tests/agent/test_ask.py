@@ -280,9 +280,11 @@ def test_a_session_takes_five_images_or_what_its_planner_does(
     found = make_assistant().ask("Which is the brightest?", pictures)
     assert len(found.evidence) == 5
     small = load_profile("bundled").model_copy(update={"max_images": 2})
-    with Assistant(Config(data_dir=data_dir), small) as assistant:
-        with pytest.raises(InputError, match="at most 2 are allowed .* planner's profile"):
-            assistant.ask("Which is the brightest?", pictures[:3])
+    with (
+        Assistant(Config(data_dir=data_dir), small) as assistant,
+        pytest.raises(InputError, match=r"at most 2 are allowed .* planner's profile"),
+    ):
+        assistant.ask("Which is the brightest?", pictures[:3])
 
 
 def test_marks_of_chat_templates_are_taken_out_of_questions(planner, make_assistant, picture):
