@@ -161,7 +161,7 @@ class Assistant:
         sign_off: bool = False,
         keep: bool = True,
         at: str | None = None,
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """As `stream`, for callers with an event loop; `at` goes back to a `position` first."""
         name = check_session_id(session or new_session_id())
         return self._aevents(
@@ -188,7 +188,7 @@ class Assistant:
         """As `resume`, event by event."""
         return self._events(self._engine.resume(check_session_id(session), reply))
 
-    def astream_resume(self, session: str, reply: Any = None) -> AsyncIterator[Event]:
+    def astream_resume(self, session: str, reply: Any = None) -> AsyncGenerator[Event, None]:
         """As `stream_resume`, for callers with an event loop."""
         return self._aevents(self._engine.resume(check_session_id(session), reply))
 
@@ -307,7 +307,7 @@ class Assistant:
         finally:
             running.cancel()
 
-    async def _aevents(self, source: AsyncGenerator[Event, None]) -> AsyncIterator[Event]:
+    async def _aevents(self, source: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         received: asyncio.Queue[Event | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         running = self._submit(

@@ -1,8 +1,7 @@
 """What a settled limit decides: a measurement on one side of it is a finding, or is none.
 
-The heart is enlarged where it is wider than half of the thorax; the midline is shifted from 5 mm on
-(`polarity`). There is nothing to judge then, unless the limit lies within the measurement's error: a
-planner that says otherwise has misread a number.
+The limits are those of `overread.tools.limits`. There is nothing to judge then, unless the limit lies
+within the measurement's error: a planner that says otherwise has misread a number.
 """
 
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from overread.agent import language, polarity
 from overread.agent.ledger import cited
 from overread.tools.base import Evidence
-from overread.tools.report_text import CARDIOTHORACIC_LIMIT
+from overread.tools.limits import limit_of
 
 _DECIDED = frozenset({"cardiomegaly", "midline shift"})
 
@@ -44,8 +43,5 @@ def verdicts(sentence: str, evidence: Sequence[Evidence], question: str) -> list
 
 def _is_clear(entry: Evidence) -> bool:
     """Whether evidence is a measurement that is further from its limit than it may be off."""
-    values = entry.values
-    if "quantity" not in values:
-        return False
-    limit = polarity.SHIFT_MM if values["quantity"] == "midline_shift" else CARDIOTHORACIC_LIMIT
-    return abs(float(values.get("value") or 0) - limit) >= float(values.get("error") or 0)
+    limit = limit_of(entry.values)
+    return limit is not None and limit.is_clear(entry.values)

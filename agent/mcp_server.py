@@ -35,6 +35,15 @@ INSTRUCTIONS = (
     f"E2, ...; cite them. Left and right are the patient's. {DISCLAIMER}"
 )
 _SESSION = {"type": "string", "description": "As given by open_image."}
+_LOOKS = frozenset({"classify", "look_up"})
+"""Tools that store nothing."""
+_ADDS = frozenset(
+    {
+        OPEN, "compare", "explain", "find_similar_cases", "generate_report", "measure", "quantify",
+        "segment", "synthesise",
+    }
+)  # fmt: skip
+"""Tools that store files and change none. Of plug-ins nothing is said: clients take the worst then."""
 _KINDS = {".png": "image/png", ".md": "text/markdown", ".json": "application/json"}
 
 
@@ -212,7 +221,7 @@ def _described(tool: BaseTool) -> types.Tool:
             "required": ["session", *schema.get("required", [])],
         },
         output_schema=Reply.model_json_schema(),
-        annotations=types.ToolAnnotations(read_only_hint=True, open_world_hint=False),
+        annotations=_hints(tool.name),
     )
 
 
@@ -222,7 +231,15 @@ def _opening() -> types.Tool:
         description="Open a medical image (DICOM, NIfTI, PNG, JPEG, TIFF or video); de-identified.",
         input_schema=OpenArgs.model_json_schema(),
         output_schema=Reply.model_json_schema(),
-        annotations=types.ToolAnnotations(read_only_hint=True, open_world_hint=False),
+        annotations=_hints(OPEN),
+    )
+
+
+def _hints(name: str) -> types.ToolAnnotations | None:
+    if name not in _LOOKS | _ADDS:
+        return None
+    return types.ToolAnnotations(
+        read_only_hint=name in _LOOKS, destructive_hint=False, open_world_hint=False
     )
 
 

@@ -10,7 +10,7 @@ from overread.agent.terms import Term
 from overread.imaging.study import UNSTATED
 from overread.imaging.vocabulary import DOMAINS
 from overread.tools.base import Evidence
-from overread.tools.report_text import CARDIOTHORACIC_LIMIT
+from overread.tools.limits import CARDIOTHORACIC_LIMIT, NO_SHIFT_MM, SHIFT_MM
 
 _OTHERS = re.compile(
     r"\b(?:cases?|similar|retrieved|other patients?|neighbou?rs?|index)\b", re.IGNORECASE
@@ -18,9 +18,6 @@ _OTHERS = re.compile(
 CASES = "cases with "
 """Before the label, in the values of similar cases."""
 _QUOTED = re.compile(r"<data>.*?</data>", re.DOTALL)
-# A shift that matters, and one within the error of measurement; between them either may be said.
-# Source: Bullock et al., Surgical management of traumatic brain injury, Neurosurgery 58:S2 (2006).
-SHIFT_MM, _NO_SHIFT_MM = 5.0, 1.0
 _VIEWS = {"pa": "frontal", "ap": "frontal", "ll": "lateral", "rl": "lateral"}
 _BODY_DOMAINS = {name: name.split("-")[0] for name in DOMAINS}
 _DOMAIN_MODALITIES = {
@@ -109,7 +106,7 @@ def _of_measurement(entry: Evidence, term: Term) -> Stance | None:
         if term.name not in ("midline shift", "abnormality"):
             return None
         found = None
-        if values.get("unit") == "mm" and not _NO_SHIFT_MM <= value < SHIFT_MM:
+        if values.get("unit") == "mm" and not NO_SHIFT_MM <= value < SHIFT_MM:
             found = value >= SHIFT_MM
         return Stance(found, sides_of(entry))
     return Stance(value != 0) if term.pattern.fullmatch(str(key[1] or "")) else None

@@ -126,7 +126,7 @@ def measured(evidence: Evidence) -> list[tuple[float, str | None]]:
     found = [(quantity.value, quantity.unit) for quantity in quantities(own)]
     for key, value in evidence.values.items():
         # An error alone is no size of anything; where it is told, it is in the words too.
-        if isinstance(value, bool) or not isinstance(value, int | float) or key == "error":
+        if isinstance(value, bool) or not isinstance(value, int | float) or key.endswith("error"):
             continue
         unit = next((unit for suffix, unit in _SUFFIXES if key.endswith(suffix)), None)
         if key == "value" and evidence.values.get("unit"):

@@ -13,6 +13,7 @@ from overread.agent.places import says_place
 from overread.agent.polarity import named
 from overread.agent.quantities import quantities
 from overread.tools.base import Evidence
+from overread.tools.segment import BASIS
 
 _THING = r"((?:[\w'-]+ ){0,3}?[\w'-]+)"
 _SEEN = "visible|present|absent|seen|shown|found|detected|annotated|marked|evident|identified"
@@ -132,7 +133,9 @@ def is_of_nothing(sentence: str, own: Sequence[Evidence]) -> bool:
 def _told(own: Sequence[Evidence]) -> set[str]:
     """Return the words that tools used, in what they said and in values, what they quote included."""
     texts = [entry.content for entry in own]
-    texts += [f"{name} {value}" for entry in own for name, value in entry.values.items()]
+    # What a confidence is of is no word on the image.
+    values = [item for entry in own for item in entry.values.items() if item[0] != BASIS]
+    texts += [f"{name} {value}" for name, value in values]
     return set(_words(" ".join(texts).replace("_", " ")))
 
 

@@ -7,11 +7,12 @@ import numpy as np
 
 from overread.imaging.dicom import Entry, Located, load_images
 from overread.imaging.errors import UnreadableImage
+from overread.imaging.plane import slice_spacing
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.study import Series, Study
 
-POSITION_TOLERANCE_MM = 0.01
-"""Slices closer than this lie in the same plane."""
+EVEN = 0.1
+"""Share of the usual step by which the others of a regular series may differ."""
 
 Finished = Callable[[Entry, UnreadableImage | None], None]
 
@@ -40,18 +41,6 @@ def studies(
                 found.append((group[0], _series(group[0], loaded)))
         if found:
             yield _study(study_id, found)
-
-
-def slice_spacing(positions: Sequence[float | None]) -> float | None:
-    """Return the median distance between neighbouring planes, in mm, or None for fewer than two.
-
-    >>> slice_spacing([0.0, 2.5, 2.5, 5.0]), slice_spacing([None, None])
-    (2.5, None)
-    """
-    known = np.sort([p for p in positions if p is not None])
-    steps = np.diff(known)
-    steps = steps[steps > POSITION_TOLERANCE_MM]
-    return float(np.median(steps)) if steps.size and known.size == len(positions) else None
 
 
 def _order(entry: Entry) -> tuple[float, int, str]:
@@ -83,8 +72,17 @@ def _series(first: Entry, located: Sequence[Located]) -> Series:
         modality=first.modality,
         images=tuple(item.image for item in located),
         description=first.series_description,
-        slice_spacing_mm=slice_spacing([item.position for item in located]),
+        slice_spacing_mm=_spacing(located),
     )
+
+
+def _spacing(located: Sequence[Located]) -> float | None:
+    """Return the usual distance of slices; None, too, where uneven ones have no plane to be placed by."""
+    positions = [item.position for item in located]
+    step = slice_spacing(positions)
+    if step is None or all(item.image.plane is not None for item in located):
+        return step
+    return step if np.allclose(np.diff(np.array(positions, float)), step, rtol=EVEN) else None
 
 
 def _study(study_id: str, found: list[tuple[Entry, Series]]) -> Study:

@@ -16,9 +16,12 @@ from overread.imaging.errors import ConfigError, InputError
 from overread.imaging.files import file_hash
 from overread.imaging.render import to_view
 from overread.imaging.study import Image, Mask
+from overread.tools.blank import is_blank
 from overread.tools.click_net import ClickHead
 from overread.tools.feature_cache import FeatureCache
+from overread.tools.prompt_checks import check_prompts
 from overread.tools.prompts import Letterbox, prompt_planes, view_plane
+from overread.tools.seen_in import check_modality
 from overread.tools.segmenter import INSIDE, Box, ErrorKind, Point, Segmentation
 from overread.tools.segmenter_net import SegmenterNet
 from overread.tools.targets import resolve
@@ -78,18 +81,22 @@ class BundledSegmenter:
     ) -> Segmentation:
         """Segment as `overread.tools.segmenter.Segmenter` describes.
 
-        A name that stands for several targets ("lungs") gives the union of their masks.
+        A name that stands for several targets ("lungs") gives the union of their masks. One that is
+        known in other kinds of image alone is refused, unless a prompt points at it.
         """
-        prompted = bool(points) or any(p is not None for p in (box, scribble, previous))
+        prompted = check_prompts(image.shape, points, box, scribble, previous)
         if target is None and not prompted:
             raise InputError("name a target, or give a point, a box, a scribble or a mask")
-        if image.pixels.min() == image.pixels.max():
+        parts = () if target is None else resolve(target)
+        if target is not None and not prompted:  # where a person points at it, it is there
+            check_modality(image.modality, target, parts)
+        if is_blank(image):
             # A blank picture holds nothing; the network was never shown one and sees cells in it.
             nothing = np.zeros(image.shape, np.float32)
             return Segmentation(nothing > 0, nothing, False, 1.0, "the picture is blank")
         letterbox = Letterbox.of(*image.shape)
         planes = prompt_planes(letterbox, points, box, scribble, previous)
-        names = [None] if target is None else list(resolve(target))
+        names: list[str | None] = [*parts] if parts else [None]
         ids = [len(self.targets) if name is None else self.targets.index(name) for name in names]
         with torch.inference_mode():
             maps = self._features(image, letterbox)

@@ -4,6 +4,7 @@ Knows masks on one grid, not images or models.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,21 +22,31 @@ CLEAR = 1.12
 finding differ by (for nodules: MacMahon et al., Fleischner Society, Radiology 284:228, 2017, asks
 for 2 mm, which is this much of 16 mm)."""
 
-_SPECK = 6
+SPECK = 6
 """Regions of fewer pixels are noise of the mask."""
 
 _REACH, _NEAR_MM = 1.0, 8.0
 """One finding's two places lie within its diameter, or so near, whatever moved in between."""
 
 
+Place = tuple[float, ...]
+"""(Row, column) of an image, or a point of the patient."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lesion:
-    """One finding: where it is (row, column) and its axes and mean diameter, as the spacing."""
+    """One finding: where it is, and its axes and mean diameter, as the spacing.
 
-    place: tuple[float, float]
+    Attributes:
+        slice: Number of the slice of its series in which it is largest, and was measured; None in a
+            single image.
+    """
+
+    place: Place
     long_axis: float
     short_axis: float
     diameter: float
+    slice: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,31 +71,34 @@ def lesions(mask: Mask, spacing: Spacing) -> list[Lesion]:
     found = []
     for number in range(1, count + 1):
         region = labels == number
-        if np.count_nonzero(region) < _SPECK:
-            continue
-        long, short = geometry.axes(region, spacing)
-        diameter = math.sqrt(4 * geometry.area(region, spacing) / math.pi)
-        found.append(Lesion(geometry.centroid(region), long, short, diameter))
+        if np.count_nonzero(region) >= SPECK:
+            found.append(measured(region, spacing, geometry.centroid(region)))
     return sorted(found, key=lambda lesion: -lesion.diameter)
 
 
+def measured(region: Mask, spacing: Spacing, place: Place, slice: int | None = None) -> Lesion:
+    """Return a finding by the region that shows it."""
+    long, short = geometry.axes(region, spacing)
+    diameter = math.sqrt(4 * geometry.area(region, spacing) / math.pi)
+    return Lesion(place, long, short, diameter, slice)
+
+
 def follow(
-    now: list[Lesion], before: list[Lesion], moved: list[tuple[float, float]], spacing: Spacing
+    now: list[Lesion], before: list[Lesion], moved: Sequence[Place], spacing: tuple[float, ...]
 ) -> list[Followed]:
     """Pair findings by place, each once, and say what became of them.
 
     Args:
         now: Of the later image.
         before: Of the earlier image, measured there.
-        moved: Where those would be in the later image, (row, column).
-        spacing: Of the later image.
+        moved: Where those would be in the later image.
+        spacing: What one step of a place's coordinates is, in the unit of the sizes.
     """
     apart = np.full((len(now), len(before)), np.inf)
     for i, lesion in enumerate(now):
         for j, place in enumerate(moved):
-            gap = math.hypot(
-                (lesion.place[0] - place[0]) * spacing[0], (lesion.place[1] - place[1]) * spacing[1]
-            )
+            steps = zip(lesion.place, place, spacing, strict=True)
+            gap = math.hypot(*((here - there) * step for here, there, step in steps))
             reach = max(_REACH * max(lesion.diameter, before[j].diameter), _NEAR_MM)
             apart[i, j] = gap if gap <= reach else np.inf
     pairs = _pairs(apart)

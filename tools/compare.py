@@ -3,7 +3,6 @@
 Which is the latest, their dates tell where the files have them; else who asks.
 """
 
-from collections import Counter
 from dataclasses import replace
 from datetime import date
 from typing import Annotated
@@ -13,27 +12,33 @@ from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field
 
 from overread.imaging.errors import InputError
-from overread.imaging.loose import EIGHT_BIT_WINDOW
-from overread.imaging.render import contact_sheet, overlay
-from overread.imaging.study import Image, Mask
+from overread.imaging.render import contact_sheet
+from overread.imaging.study import Image, ImageRef
 from overread.imaging.vocabulary import DOMAINS, UNMASKED_FINDINGS
 from overread.index.domains import domain_of
-from overread.tools import geometry
+from overread.tools import comparison
 from overread.tools.base import Artifact, ToolContext, ToolResult, Value
 from overread.tools.border import make_tool
-from overread.tools.change import Followed, Lesion, follow, lesions
+from overread.tools.comparable import check_kind, check_level, check_picture, check_series
+from overread.tools.comparison import Outline, Outliner
 from overread.tools.dates import taken
-from overread.tools.phrases import number
+from overread.tools.picture_change import compare_pictures
 from overread.tools.pictures import png
 from overread.tools.quantify import Name
-from overread.tools.registration import Registration, onto, register, shown_onto
 from overread.tools.segment import ImageNumber
+from overread.tools.segmenter import Segmenter
+from overread.tools.stack import stack_of
+from overread.tools.stack_change import compare_stacks
 from overread.tools.targets import name_in
 
-VERSION = "compare 2"
+VERSION = "compare 3"
 _TILE = 384
-_UNLIKE = 0.3
-"""Correlation below which two images are not held to show the same."""
+
+_SLICES = 100
+"""Slices that are outlined for one call, of all series together: half a minute on a slow processor."""
+
+
+_LEVELS_UNKNOWN = "whether these two slices show the same level is not known"
 
 
 class CompareArgs(BaseModel, extra="forbid"):
@@ -62,26 +67,40 @@ def build(context: ToolContext) -> BaseTool:
         current = context.image(image)
         segmenter = context.segmenter()
         targets = [name_in(segmenter, target)] if target else _findings(current)
+        outline = _outliner(segmenter)
+        in_one_slice = segmenter.any_words and not {*targets} <= {*segmenter.targets}
+        most = _SLICES // (1 + len(earlier))
+        slices = stack_of(context.archive, current.ref)
         told: list[str] = []
         values: dict[str, Value] = {}
-        tiles, captions = [_outlined(context, current, targets)], [f"image {image}"]
-        sure = 1.0
+        pictures: dict[str, PIL.Image.Image] = {}
+        sure: list[float] = []
         for other in earlier:
             picture = context.image(other)
-            _check_same_kind(current, picture, image, other)
-            registration = register(current, picture)
+            check_kind(current, picture, image, other)
+            captions = f"image {image}", f"image {other}, earlier"
+            before = None if slices is None else stack_of(context.archive, picture.ref)
+            if slices is not None and before is not None:
+                check_series(slices, before, image, other)
+                found = compare_stacks(
+                    context.archive, (slices, before), current.ref, targets, outline, most,
+                    captions, in_one_slice,
+                )  # fmt: skip
+            else:
+                check_picture(current, image)
+                check_picture(picture, other)
+                check_level(current, picture, image, other)
+                found = compare_pictures(current, picture, targets, outline, captions)
+                series = [context.archive.series(i.ref) for i in (current, picture)]
+                if any(one.slice_spacing_mm is not None for one in series):
+                    found = replace(found, notes=(*found.notes, _LEVELS_UNKNOWN))
             same = _same_patient(context, current, picture)
-            changes = {}
-            for name in targets:
-                followed, confidence = _follow(context, current, picture, name, registration)
-                changes[name] = followed
-                sure = min(sure, confidence)
-            told.append(_told(image, other, registration, changes, same))
-            values |= _values(other, registration, changes, same)
-            if (latest := dates[image]) and (before := dates[other]):
-                values[f"days since {other}"] = (latest - before).days
-            tiles.append(_outlined(context, picture, targets, current, registration))
-            captions.append(f"image {other}, earlier")
+            told.append(comparison.told(image, other, found, same))
+            values |= comparison.values(other, found, same)
+            if (latest := dates[image]) and (then := dates[other]):
+                values[f"days since {other}"] = (latest - then).days
+            pictures |= found.pictures
+            sure.append(found.confidence)
         if image != asked:
             told.append(f"By the dates of the studies image {image} is the latest.")
         values["summary"] = " ".join(told)
@@ -89,8 +108,8 @@ def build(context: ToolContext) -> BaseTool:
             version=f"{VERSION}, {segmenter.version}",
             image=str(current.ref),
             values=values,
-            confidence=round(sure, 2),
-            artifacts=(_sheet(context, tiles, captions),),
+            confidence=round(min(sure), 2),
+            artifacts=(_sheet(context, pictures),),
         )
         return " ".join(told), result
 
@@ -125,125 +144,24 @@ def _findings(image: Image) -> list[str]:
     return found
 
 
-def _check_same_kind(current: Image, other: Image, number: int, earlier: int) -> None:
-    if current.modality != other.modality or current.is_colour != other.is_colour:
-        raise InputError(
-            f"image {number} is {current.modality} and image {earlier} is {other.modality}; "
-            "only images of one kind are compared"
-        )
-    if (current.spacing_mm is None) != (other.spacing_mm is None):
-        raise InputError(
-            f"the pixel size of only one of the images {number} and {earlier} is known, so sizes "
-            "cannot be compared"
-        )
-
-
 def _same_patient(context: ToolContext, current: Image, other: Image) -> bool:
     first, second = (context.archive.study(i.ref.study_id).patient_id for i in (current, other))
     return first == second
 
 
-def _follow(
-    context: ToolContext, current: Image, prior: Image, target: str, registration: Registration
-) -> tuple[list[Followed], float]:
-    segmenter = context.segmenter()
-    now, before = segmenter.segment(current, target), segmenter.segment(prior, target)
-    old = lesions(before.mask, prior.spacing_mm or geometry.PIXELS)
-    spacing = current.spacing_mm or geometry.PIXELS
-    moved = [_moved(registration, lesion, prior, current) for lesion in old]
-    followed = follow(lesions(now.mask, spacing), old, moved, spacing)
-    return followed, min(now.confidence, before.confidence)
+def _outliner(segmenter: Segmenter) -> Outliner:
+    """Return what outlines a target in an image, once for all earlier images that it is compared with."""
+    known: dict[tuple[ImageRef, str], Outline] = {}
+
+    def outline(image: Image, target: str) -> Outline:
+        if (image.ref, target) not in known:
+            found = segmenter.segment(image, target)
+            known[image.ref, target] = Outline(found.mask & found.found, found.confidence)
+        return known[image.ref, target]
+
+    return outline
 
 
-def _moved(
-    registration: Registration, lesion: Lesion, prior: Image, current: Image
-) -> tuple[float, float]:
-    """Return where a place of the earlier image lies in the later one, (row, column)."""
-    down, across = prior.spacing_mm or geometry.PIXELS
-    here_down, here_across = current.spacing_mm or geometry.PIXELS
-    point = (lesion.place[1] * across, lesion.place[0] * down)
-    x, y = registration.transform.GetInverse().TransformPoint(point)
-    return y / here_down, x / here_across
-
-
-def _told(
-    image: int,
-    other: int,
-    registration: Registration,
-    changes: dict[str, list[Followed]],
-    same: bool,
-) -> str:
-    parts = [_changed(name, followed) for name, followed in changes.items() if followed]
-    absent = [name for name, followed in changes.items() if not followed]
-    if absent:
-        parts.append(f"in neither: {', '.join(absent)}")
-    doubt = [] if same else ["the files do not say that both are of one patient"]
-    if registration.likeness < _UNLIKE:
-        doubt.append("the images are hardly alike")
-    notes = f"; {'; '.join(doubt)}" if doubt else ""
-    return (
-        f"compare image {image} with earlier image {other}: {'; '.join(parts)}; "
-        f"likeness {registration.likeness:.2f}{notes}."
-    )
-
-
-def _changed(name: str, followed: list[Followed]) -> str:
-    """Return the words for one kind of finding, the largest of it first."""
-    said = []
-    for one in followed:
-        if one.now is not None and one.before is not None:
-            ratio = one.ratio or 1.0
-            said.append(
-                f"{one.fate}, long axis {number(one.before.long_axis)} before, "
-                f"{number(one.now.long_axis)} now, ratio {ratio:.2f}"
-            )
-        else:
-            lesion = one.now or one.before
-            assert lesion is not None
-            said.append(f"{one.fate}, long axis {number(lesion.long_axis)}")
-    return f"{name} {'; '.join(said)}"
-
-
-def _values(
-    other: int, registration: Registration, changes: dict[str, list[Followed]], same: bool
-) -> dict[str, Value]:
-    values: dict[str, Value] = {
-        f"likeness with {other}": round(registration.likeness, 2),
-        f"shift from {other}": round(registration.shift, 1),
-        f"turn from {other}": round(registration.turn, 1),
-        f"scale from {other}": round(registration.scale, 3),
-        f"same patient as {other}": same,
-    }
-    for name, followed in changes.items():
-        for fate, count in Counter(one.fate for one in followed).items():
-            values[f"{name} {fate} since {other}"] = count
-        for place, one in enumerate((o for o in followed if o.ratio is not None), start=1):
-            values[f"{name} {place} ratio since {other}"] = round(one.ratio or 1.0, 2)
-    return values
-
-
-def _outlined(
-    context: ToolContext,
-    image: Image,
-    targets: list[str],
-    current: Image | None = None,
-    registration: Registration | None = None,
-) -> PIL.Image.Image:
-    """Return an image with its outlines; an earlier one as it lies on the current."""
-    masks: dict[str, Mask] = {}
-    for name in targets:
-        found = context.segmenter().segment(image, name)
-        if found.found:
-            masks[name] = found.mask
-    if current is None or registration is None:
-        return overlay(image, masks)
-    pixels = shown_onto(registration, image, current)
-    shown = replace(current, pixels=pixels, window=EIGHT_BIT_WINDOW, inverted=False)
-    return overlay(
-        shown, {name: onto(registration, mask, image, current) for name, mask in masks.items()}
-    )
-
-
-def _sheet(context: ToolContext, tiles: list[PIL.Image.Image], captions: list[str]) -> Artifact:
-    picture = contact_sheet(tiles, captions, columns=3, tile=_TILE)
-    return context.artifacts.put(png(picture), "contact_sheet", "now and before", ".png")
+def _sheet(context: ToolContext, pictures: dict[str, PIL.Image.Image]) -> Artifact:
+    sheet = contact_sheet(list(pictures.values()), list(pictures), columns=3, tile=_TILE)
+    return context.artifacts.put(png(sheet), "contact_sheet", "now and before", ".png")

@@ -23,16 +23,19 @@ from overread.index.explain import common_vector, covered, explain, heat_towards
 from overread.index.records import picture
 from overread.tools import cases
 from overread.tools.base import Evidence, ToolContext, ToolResult, Value
+from overread.tools.blank import is_blank
 from overread.tools.border import make_tool
 from overread.tools.fence import clean
 from overread.tools.pictures import png
 from overread.tools.segment import ImageNumber
 from overread.tools.zero_shot import direction
 
-VERSION = "explain 1"
+VERSION = "explain 2"
 TOOL = "explain"
 SIMILAR = "find_similar_cases"
 _TILE = 384
+_FLAT = 1e-9
+"""Range of heat that is none; gradients of a sure classifier may be as small as a millionth."""
 
 By = Literal["words", "classifier", "attention"]
 
@@ -84,32 +87,23 @@ def build(context: ToolContext) -> BaseTool:
     ) -> tuple[str, ToolResult]:
         view = context.image(image)
         found = explained(context, view, finding, neighbour, by)
-        heat = on_image(found.heat, view)
-        y, x = (int(place) for place in np.unravel_index(heat.argmax(), heat.shape))
         values: dict[str, Value] = {
             "explained": found.what,
             "measure": found.measure,
             "score": round(found.score, 3),
-            "without the hottest tenth": round(found.hidden[0], 3),
-            "without the coldest tenth": round(found.hidden[1], 3),
-            "hottest x": x,
-            "hottest y": y,
         }
+        told, places = _places(view, found)
         artifact = context.artifacts.put(
             png(_drawn(view, found)), "heat", f"heat of {found.what} in image {image}", ".png"
-        )
-        told = (
-            f"explain {found.what} in image {image}: {found.measure} {found.score:.3f}, "
-            f"{found.hidden[0]:.3f} with the hottest tenth of the image covered, "
-            f"{found.hidden[1]:.3f} with the coldest; hottest at [{x}, {y}]"
         )
         result = ToolResult(
             version=f"{VERSION}, {found.model}",
             image=str(view.ref),
-            values=values,
+            values=values | places,
             artifacts=(artifact,),
         )
-        return told, result
+        lead = f"explain {found.what} in image {image}: {found.measure} {found.score:.3f}"
+        return f"{lead}, {told}", result
 
     return make_tool(
         explain,
@@ -117,6 +111,25 @@ def build(context: ToolContext) -> BaseTool:
         description="Show as a heat map where an image looks like a finding or a similar case.",
         arguments=ExplainArgs,
     )
+
+
+def _places(view: Image, found: Explained) -> tuple[str, dict[str, Value]]:
+    """Return what the map says of places, in words and as values; of a flat map, that it says nothing."""
+    heat = on_image(found.heat, view)
+    if np.ptp(heat) < _FLAT:
+        names = ("without the hottest tenth", "without the coldest tenth", "hottest x", "hottest y")
+        return "the same everywhere", dict.fromkeys(names)
+    y, x = (int(place) for place in np.unravel_index(heat.argmax(), heat.shape))
+    told = (
+        f"{found.hidden[0]:.3f} with the hottest tenth of the image covered, "
+        f"{found.hidden[1]:.3f} with the coldest; hottest at [{x}, {y}]"
+    )
+    return told, {
+        "without the hottest tenth": round(found.hidden[0], 3),
+        "without the coldest tenth": round(found.hidden[1], 3),
+        "hottest x": x,
+        "hottest y": y,
+    }
 
 
 def explained(
@@ -216,6 +229,8 @@ def _checked(
     model: str,
     beside: PIL.Image.Image | None = None,
 ) -> Explained:
+    if is_blank(view):  # what a network makes of the edges of an empty picture is no place in it
+        heat = np.full_like(heat, heat.mean())
     hidden = covered(score, query, heat, placed(view, query.width))
     return Explained(what, measure, score(query), hidden, heat, model, beside)
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,12 +13,24 @@ from overread.imaging.errors import ConfigError, InputError
 from overread.imaging.files import files_hash
 from overread.imaging.phantom_image import phantom_image
 from overread.imaging.phantoms import generate, labels_of
-from overread.imaging.phantoms.words import SETTINGS, TERMS
 from overread.imaging.render import to_view
-from overread.imaging.vocabulary import DOMAINS
+from overread.tools.phantom_words import understood
 
 PHANTOMS = "phantoms"
 _PATIENTS, _TRIES, _DRAFT = 100_000, 400, 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A picture that was made up.
+
+    Attributes:
+        picture: It.
+        shows: What was made, in words: the picture's label, whatever else was asked.
+    """
+
+    picture: PIL.Image.Image
+    shows: str
 
 
 class Generator(Protocol):
@@ -29,7 +42,7 @@ class Generator(Protocol):
 
     name: str
 
-    def make(self, words: str, seed: int) -> PIL.Image.Image:
+    def make(self, words: str, seed: int) -> Made:
         """Return a picture of what words ask for; the same for the same seed.
 
         Raises:
@@ -42,56 +55,16 @@ class PhantomGenerator:
 
     name = "phantoms 1"
 
-    def make(self, words: str, seed: int) -> PIL.Image.Image:
+    def make(self, words: str, seed: int) -> Made:
         """Return a phantom with exactly the findings that the words name; "normal" for none."""
-        domain, findings = understood(words)
-        wanted = sorted(findings) or ["normal"]
+        wanted = understood(words)
+        labels = list(wanted.findings) or ["normal"]
         patients = np.random.default_rng(seed).permutation(_PATIENTS)[:_TRIES]
         for patient in patients.tolist():
-            if labels_of(generate(domain, patient, size=_DRAFT)) == wanted:
-                phantom = generate(domain, patient)
-                image = phantom_image(phantom)
-                return PIL.Image.fromarray(to_view(image))
-        raise InputError(
-            f"no phantom of {domain} with {' and '.join(wanted)} was found; ask for less"
-        )
-
-
-def understood(words: str) -> tuple[str, set[str]]:
-    """Return domain and findings that words name.
-
-    Raises:
-        InputError: They name no domain, or say what is not there.
-
-    >>> understood("Chest X-ray with a pleural effusion")
-    ('chest-xray', {'effusion'})
-    """
-    if {"no", "not", "without"} & set(words.casefold().split()):
-        raise InputError("say what the picture shows; what is not named is not there")
-    said = words.casefold().replace("-", " ").replace("x ray", "xray").replace("mri", "mr")
-    parts = set(said.split())
-
-    def fits(domain: str) -> float:
-        named = set(domain.split("-"))
-        own = {SETTINGS[domain].modality.casefold(), SETTINGS[domain].body}
-        return len(named & parts) / len(named) + 0.1 * sum(name in said for name in own if name)
-
-    best = max(DOMAINS, key=fits)
-    if fits(best) < 0.5:
-        raise InputError(
-            f"'{words:.60}' names nothing the phantoms know; they know {', '.join(DOMAINS)}"
-        )
-    findings = {
-        name
-        for name in DOMAINS[best][1]
-        if name in said or any(form in said for form in _forms(best, name))
-    }
-    return best, findings
-
-
-def _forms(domain: str, finding: str) -> tuple[str, ...]:
-    term = TERMS.get((domain, finding))
-    return () if term is None else (term.noun, term.plural)
+            if labels_of(generate(wanted.domain, patient, size=_DRAFT)) == labels:
+                image = phantom_image(generate(wanted.domain, patient))
+                return Made(PIL.Image.fromarray(to_view(image)), str(wanted))
+        raise InputError(f"no phantom of {wanted} was found; ask for fewer findings")
 
 
 class DiffusersGenerator:
@@ -130,7 +103,7 @@ class DiffusersGenerator:
         self._pipeline.set_progress_bar_config(disable=True)
         self.name = _identity(folder)
 
-    def make(self, words: str, seed: int) -> PIL.Image.Image:
+    def make(self, words: str, seed: int) -> Made:
         """Return the pipeline's first picture; one that takes no words makes what it makes."""
         import torch
 
@@ -142,7 +115,8 @@ class DiffusersGenerator:
         picture = made.images[0]
         if not isinstance(picture, PIL.Image.Image):
             raise InputError(f"the pipeline made {type(picture).__name__}, no picture")
-        return picture.convert("RGB")
+        shows = words if given else "what a pipeline makes that takes no words"
+        return Made(picture.convert("RGB"), shows)
 
 
 def _identity(folder: Path) -> str:

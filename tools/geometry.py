@@ -3,20 +3,18 @@
 Lengths and areas are in the unit of the spacing: pass (1.0, 1.0) for pixels.
 """
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
+from skimage.measure import find_contours
 
 from overread.imaging.errors import InputError
 from overread.imaging.study import Mask, Spacing
 
 PIXELS: Spacing = (1.0, 1.0)
 _TOUCHING = np.ones((3, 3), dtype=bool)
-_EDGE_MIDDLES = np.array([[-0.5, 0.0], [0.5, 0.0], [0.0, -0.5], [0.0, 0.5]])
 
 
 class EmptyMaskError(InputError):
@@ -55,11 +53,11 @@ def largest_region(mask: Mask) -> Mask:
 
 
 def axes(mask: Mask, spacing: Spacing = PIXELS) -> tuple[float, float]:
-    """Return the long axis of the largest region and its greatest width across that axis.
+    """Return the long axis of the largest region and its longest chord at right angles to that.
 
-    The long axis is the greatest distance between two points of the border (maximum Feret
-    diameter); the short axis is the extent at right angles to it. The border runs through the
-    middles of the outer pixel edges, so that one pixel has a long axis of one pixel.
+    The long axis is the greatest distance between two points of the outline (maximum Feret
+    diameter). The short axis stays inside the outline: across a crescent it does not count the hollow.
+    Holes do not end it.
 
     Raises:
         EmptyMaskError: No pixel is set.
@@ -70,13 +68,13 @@ def axes(mask: Mask, spacing: Spacing = PIXELS) -> tuple[float, float]:
     >>> axes(np.ones((2, 6), bool), (0.5, 0.5))[0] > 3.0
     True
     """
-    hull = _hull(largest_region(mask), spacing)
+    points = _outline(largest_region(mask), spacing)
+    hull = points[ConvexHull(points).vertices]
     gaps = pdist(hull)
     first, second = np.triu_indices(len(hull), k=1)
     longest = int(np.argmax(gaps))
-    along = (hull[second[longest]] - hull[first[longest]]) / gaps[longest]
-    across = hull @ np.array([-along[1], along[0]])
-    return float(gaps[longest]), float(np.ptp(across))
+    down, across = (hull[second[longest]] - hull[first[longest]]) / gaps[longest]
+    return float(gaps[longest]), _longest_chord(points @ [[down, -across], [across, down]])
 
 
 def extent(mask: Mask, spacing: Spacing = PIXELS) -> tuple[float, float]:
@@ -177,12 +175,37 @@ def _require_pixels(mask: Mask) -> None:
         raise EmptyMaskError("the mask has no pixel set")
 
 
-def _hull(mask: Mask, spacing: Spacing) -> NDArray[np.float64]:
-    """Return the convex hull of the border, (points, 2), in the unit of the spacing."""
-    rows, columns = np.nonzero(mask)
-    # Only the two ends of each row can be corners of the hull.
-    starts = np.flatnonzero(np.r_[True, np.diff(rows) > 0])
-    ends = [index for a, b in pairwise([*starts, rows.size]) for index in (a, b - 1)]
-    pixels = np.stack([rows[ends], columns[ends]], axis=1).astype(np.float64)
-    points = (pixels[:, None, :] + _EDGE_MIDDLES).reshape(-1, 2) * np.asarray(spacing)
-    return np.asarray(points[ConvexHull(points).vertices])
+def _outline(region: Mask, spacing: Spacing) -> NDArray[np.float64]:
+    """Return the closed outer border, (points, 2), in the unit of the spacing, from any origin.
+
+    It runs through the middles of the outer pixel edges, so that one pixel is one pixel long.
+    """
+    left, top, right, bottom = box_around(region)
+    padded = np.pad(region[top : bottom + 1, left : right + 1], 1).astype(np.float64)
+    borders = find_contours(padded, 0.5, fully_connected="high")  # joins at corners, as regions do
+    outer = max(borders, key=lambda border: float(np.ptp(border[:, 0])))
+    return np.asarray(outer * spacing)
+
+
+def _longest_chord(outline: NDArray[np.float64]) -> float:
+    """Return the longest chord of a closed outline, (points, 2), along its second coordinate.
+
+    Between the first coordinates of two neighbouring corners, chords grow or shrink evenly, so that the
+    longest lies just before or just behind a corner.
+    """
+    order = np.argsort(np.stack([outline[:-1, 0], outline[1:, 0]]), axis=0)
+    ends = np.take_along_axis(np.stack([outline[:-1], outline[1:]]), order[:, :, None], axis=0)
+    (start, start_height), (end, end_height) = ends[0].T, ends[1].T
+    places = np.unique(outline[:, 0])
+    longest = 0.0
+    for side in ("left", "right"):
+        # Edges count one of their ends: each line then crosses an even number of them.
+        first, behind = (np.searchsorted(places, ends, side) for ends in (start, end))
+        crossed = behind - first
+        edge = np.repeat(np.arange(crossed.size), crossed)
+        line = first[edge] + np.arange(edge.size) - np.repeat(crossed.cumsum() - crossed, crossed)
+        share = (places[line] - start[edge]) / (end - start)[edge]
+        height = start_height[edge] + share * (end_height - start_height)[edge]
+        height = height[np.lexsort((height, line))]
+        longest = max(longest, float((height[1::2] - height[::2]).max()))
+    return longest

@@ -29,7 +29,7 @@ from overread.tools.uncertainty import (
     within,
 )
 
-VERSION = "measure 2"
+VERSION = "measure 3"
 Quantity = Literal[
     "area",
     "long_axis",
@@ -139,15 +139,17 @@ def error_of(image: Image, quantity: str, target: str, found: Sequence[Segmentat
         found: The structure, and the second one where the quantity has two.
     """
     masks = [one.mask for one in found]
+    spacing = image.spacing_mm or geometry.PIXELS
 
     def varied(place: int) -> Callable[[Mask], float]:
         def of(mask: Mask) -> float:
             both = [*masks[:place], mask, *masks[place + 1 :]]
+            if quantity == "midline_shift":  # with its sign: a doubt may reach across the middle
+                return geometry.midline_shift(both[1], both[0], spacing)
             return measure_masks(image, quantity, target, *both)[0]
 
         return of
 
-    spacing = image.spacing_mm or geometry.PIXELS
     parts = []
     for place, one in enumerate(found):
         scale = None

@@ -17,7 +17,8 @@ from overread.imaging.vocabulary import TARGETS
 from overread.tools import geometry
 from overread.tools.base import Artifact, ToolContext, ToolResult, Value
 from overread.tools.border import make_tool
-from overread.tools.intensity import intensity, unit_of
+from overread.tools.intensity import intensity, near, unit_of
+from overread.tools.measure import error_of
 from overread.tools.phrases import number
 from overread.tools.pictures import store_overlay
 from overread.tools.segment import ImageNumber, Pixel
@@ -35,7 +36,7 @@ from overread.tools.uncertainty import (
 )
 from overread.tools.volume import volume
 
-VERSION = "quantify 2"
+VERSION = "quantify 3"
 Quantity = Literal[
     "intensity", "diameters", "area", "volume", "distance", "midline_shift", "width_ratio",
     "height_ratio",
@@ -124,7 +125,10 @@ def build(context: ToolContext) -> BaseTool:
             "error": digits(measured.error),
             **work.extra,
         }
-        pixel = max(work.spacing) if unit == work.length else 0.0
+        if quantity == "intensity":
+            right = near(work.picture, measured)
+        else:
+            right = within(measured, max(work.spacing) if unit == work.length else 0.0)
         artifacts: tuple[Artifact, ...] = ()
         if work.masks:
             artifacts = (store_overlay(context.artifacts, work.picture, work.masks),)
@@ -135,7 +139,7 @@ def build(context: ToolContext) -> BaseTool:
             version=version,
             image=str(work.picture.ref),
             values=values,
-            confidence=round(work.sure * within(measured, pixel), 2),
+            confidence=round(work.sure * right, 2),
             artifacts=artifacts,
         )
         return f"quantify {quantity} {what} in image {image}: {told}", result
@@ -199,28 +203,20 @@ def _distance(work: _Work) -> Found:
     reference = work.named(work.args.reference, "reference")
     if target == reference:
         raise InputError(f"the distance of {target} to itself is nil; give another reference")
-    first, second = work.outline(target), work.outline(reference)
-    apart = with_error(
-        first,
-        lambda mask: geometry.distance(mask, second.mask, work.spacing),
-        length_error(work.spacing),
-        scale=geometry.axes(first.mask, work.spacing)[0] / 2,
+    found = [work.outline(target), work.outline(reference)]
+    apart = Measured(
+        geometry.distance(found[0].mask, found[1].mask, work.spacing),
+        error_of(work.picture, "distance", target, found),
     )
     return apart, work.length, target, f"to {reference} {_said(apart, work.length)}"
 
 
 def _shift(work: _Work) -> Found:
     ventricles, brain = work.outline("ventricles"), work.outline("brain")
-    # The middle is the mean of two borders; a centroid of many pixels adds next to nothing.
-    grid = length_error(work.spacing) / 2
-
-    def shift(mask: Mask) -> float:
-        if not mask.any():
-            raise geometry.EmptyMaskError("the mask has no pixel set")
-        return geometry.midline_shift(brain.mask, mask, work.spacing)
-
-    width = geometry.extent(brain.mask, work.spacing)[1]
-    signed = with_error(ventricles, shift, grid, "shift", width)
+    signed = Measured(
+        geometry.midline_shift(brain.mask, ventricles.mask, work.spacing),
+        error_of(work.picture, "midline_shift", "ventricles", [ventricles, brain]),
+    )
     towards = None
     if has_sides(work.picture) and abs(signed.value) > signed.error:
         towards = "left" if signed.value > 0 else "right"

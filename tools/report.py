@@ -13,7 +13,7 @@ from overread.tools.reporting.compose import compose
 from overread.tools.reporting.markdown import render
 from overread.tools.segment import ImageNumber
 
-VERSION = "generate_report 2"
+VERSION = "generate_report 3"
 _OWN_READING = "Describe this image in one or two sentences. Do not give measurements."
 _OWN_READING_CHARS = 600
 

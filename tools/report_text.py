@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from overread.imaging.study import Image
-from overread.imaging.vocabulary import DOMAINS
-from overread.tools.base import Evidence
+from overread.imaging.vocabulary import DOMAINS, FINDINGS
+from overread.tools.base import Evidence, Value
+from overread.tools.limits import UNSURE, limit_of
 from overread.tools.phrases import number
 
 BANNER = (
     "> **DRAFT - research use only.** Written by a program, not checked by a physician, "
     "not a medical device."
 )
-# Width of the heart over width of the thorax in a frontal radiograph, above which it is enlarged.
-# Source: Danzer, The cardiothoracic ratio, Am J Med Sci 157:513 (1919).
-CARDIOTHORACIC_LIMIT = 0.5
 
 _REGIONS: dict[str, tuple[str, ...]] = {
     "Lungs and pleura": (
@@ -38,12 +36,16 @@ class Sentence:
         evidence: Ids such as "E2"; never empty for a finding.
         target: What it speaks of, or "".
         abnormal: Whether it belongs in the impression.
+        is_open: Whether the impression tells it as not settled: near a limit, or not judged by it.
+        absent: What was looked for and is not there, with the confidence if that is low; or "".
     """
 
     text: str
     evidence: tuple[str, ...]
     target: str = ""
     abnormal: bool = False
+    is_open: bool = False
+    absent: str = ""
 
     def __str__(self) -> str:
         """Return the text with its citations."""
@@ -58,11 +60,12 @@ def findings(evidence: Sequence[Evidence], image: str) -> list[Sentence]:
         image: Reference of the image.
     """
     latest: dict[tuple[object, ...], Sentence] = {}
+    taken = _intake(evidence, image)
     for entry in evidence:
         if entry.image != image:
             continue
         key = (entry.tool, *(entry.values.get(k) for k in ("target", "quantity", "reference")))
-        sentence = _sentence(entry)
+        sentence = _sentence(entry, taken)
         if sentence is not None:
             latest.pop(key, None)
             latest[key] = sentence
@@ -85,9 +88,7 @@ def comparison(evidence: Sequence[Evidence], image: str, others: Sequence[str]) 
         new, old = now[key], before[key]
         if new.values["unit"] != old.values["unit"]:
             continue
-        what = _what(new)
-        unit = f" {new.values['unit']}" if new.values["unit"] else ""
-        text = f"{what}: {_value(new)}{unit}, in the other image {_value(old)}{unit}."
+        text = f"{_what(new)}: {_amount(new)}, in the other image {_amount(old)}."
         sentences.append(Sentence(_capital(text), (new.id, old.id), str(new.values["target"])))
     return sorted(sentences, key=lambda sentence: sentence.text)
 
@@ -101,16 +102,14 @@ def unassessed(domain: str | None, sentences: Sequence[Sentence]) -> list[str]:
 
 
 def impression(sentences: Sequence[Sentence]) -> list[Sentence]:
-    """Return what is abnormal; or, if nothing is, what was looked for without being found."""
-    abnormal = [sentence for sentence in sentences if sentence.abnormal]
-    if abnormal:
-        return abnormal
-    absent = [sentence for sentence in sentences if sentence.text.endswith("not found.")]
-    if not absent:
-        return [Sentence("No statement: nothing that could be abnormal was assessed.", ())]
-    names = ", ".join(sentence.target for sentence in absent)
-    ids = tuple(dict.fromkeys(name for sentence in absent for name in sentence.evidence))
-    return [Sentence(f"Looked for and not found: {names}.", ids)]
+    """Return what is abnormal or open; where nothing is abnormal, also what was not found."""
+    told = [sentence for sentence in sentences if sentence.abnormal or sentence.is_open]
+    absent = [sentence for sentence in sentences if sentence.absent]
+    if absent and not any(sentence.abnormal for sentence in told):
+        names = ", ".join(sentence.absent for sentence in absent)
+        ids = tuple(dict.fromkeys(name for sentence in absent for name in sentence.evidence))
+        told.append(Sentence(f"Looked for and not found: {names}.", ids))
+    return told or [Sentence("No statement: nothing that could be abnormal was assessed.", ())]
 
 
 def by_region(sentences: Sequence[Sentence]) -> dict[str, list[Sentence]]:
@@ -139,8 +138,9 @@ def technique(evidence: Sequence[Evidence], picture: Image) -> Sentence:
         if picture.spacing_mm
         else "pixel size unknown, so sizes are not in mm"
     )
-    ids = tuple(e.id for e in evidence if e.tool == "intake" and e.image == str(picture.ref))
-    return Sentence(f"{what}{view}, {rows} x {columns} pixels, {scale}.", ids[:1])
+    taken = _intake(evidence, str(picture.ref))
+    ids = (taken.id,) if taken else ()
+    return Sentence(f"{what}{view}, {rows} x {columns} pixels, {scale}.", ids)
 
 
 def domain_of(sentences: Sequence[Sentence]) -> str | None:
@@ -150,34 +150,65 @@ def domain_of(sentences: Sequence[Sentence]) -> str | None:
     return best if targets & {*DOMAINS[best][0], *DOMAINS[best][1]} else None
 
 
-def _sentence(entry: Evidence) -> Sentence | None:
-    values = entry.values
-    if "found" in values:
-        return _segmented(entry, str(values["target"]))
-    if "quantity" in values:
-        unit = f" {values['unit']}" if values["unit"] else ""
-        text, target, abnormal = f"{_what(entry)}: {_value(entry)}{unit}.", values["target"], False
-        if (values["quantity"], target, values["reference"]) == ("width_ratio", "heart", "thorax"):
-            abnormal = float(values["value"] or 0) > CARDIOTHORACIC_LIMIT
-            side = "above" if abnormal else "not above"
-            text = f"cardiothoracic ratio {_value(entry)}, {side} {CARDIOTHORACIC_LIMIT:.2f}."
-            target = "cardiomegaly"
-        elif values["quantity"] == "midline_shift":
-            target = "midline shift"
-        return Sentence(_capital(text), (entry.id,), str(target), abnormal)
-    return None
+def _intake(evidence: Sequence[Evidence], image: str) -> Evidence | None:
+    """Return what the file itself said of an image."""
+    return next((e for e in evidence if e.tool == "intake" and e.image == image), None)
+
+
+def _sentence(entry: Evidence, taken: Evidence | None) -> Sentence | None:
+    if "found" in entry.values:
+        return _segmented(entry, str(entry.values["target"]))
+    return _measured(entry, taken) if "quantity" in entry.values else None
+
+
+def _measured(entry: Evidence, taken: Evidence | None) -> Sentence:
+    """Return a measurement and, where a limit settles it, what it comes to."""
+    values, unsure = entry.values, _unsure(entry)
+    target, limit = str(values["target"]), limit_of(values)
+    ids: tuple[str, ...] = (entry.id,)
+    if limit is None:
+        return Sentence(_capital(f"{_what(entry)}: {_amount(entry)}{unsure}."), ids, target)
+    view = str((taken.values.get("view") if taken else None) or "").upper()
+    obstacle, verdict = limit.obstacle(values, view), limit.verdict(values, view)
+    if obstacle and taken:
+        ids = (entry.id, taken.id)
+    if not obstacle and limit.finding in FINDINGS:
+        target = limit.finding
+    side = {
+        "found": f"{'at or ' if limit.counts else ''}above {limit}",
+        "absent": f"{'below' if limit.counts else 'not above'} {limit}",
+        "small": f"below {limit}",
+        "borderline": f"borderline: {limit} lies within its error",
+        "not judged": f"not judged: {obstacle}",
+    }[verdict]
+    what = f"{_what(entry)}:" if limit.unit else limit.measure
+    gone = {"absent": limit.finding, "small": f"{limit.finding} of {limit} or more"}.get(verdict)
+    return Sentence(
+        _capital(f"{what} {_amount(entry)}, {side}{unsure}."),
+        ids,
+        target,
+        abnormal=verdict == "found",
+        is_open=verdict in ("borderline", "not judged"),
+        absent=_absent(entry, gone) if gone else "",
+    )
 
 
 def _segmented(entry: Evidence, target: str) -> Sentence:
-    values = entry.values
+    values, unsure = entry.values, _unsure(entry)
     if not values["found"]:
-        return Sentence(f"{_capital(target)}: not found.", (entry.id,), target)
+        text = f"{_capital(target)}: not found{unsure}."
+        return Sentence(text, (entry.id,), target, absent=_absent(entry, target))
     parts = []
     if values.get("area_mm2") is not None:
         parts.append(f"long axis {number(float(values['long_axis_mm'] or 0))} mm")
         parts.append(f"area {number(float(values['area_mm2'] or 0))} mm2")
     elif values.get("area_percent") is not None:
         parts.append(f"area {number(float(values['area_percent'] or 0))} % of the picture")
+    if values.get("slices"):  # an outline that was carried through its series
+        seen = f"in {values['slices']} of {values['slices_of']} images"
+        volume = values.get("volume_ml")
+        told = "seen" if volume is None else f"volume {_with_error(volume, values.get('error'))} ml"
+        parts.append(f"{told} {seen}")
     if values.get("regions"):
         regions = int(values["regions"] or 1)
         parts.append(f"{regions} regions" if regions > 1 else "one region")
@@ -189,7 +220,19 @@ def _segmented(entry: Evidence, target: str) -> Sentence:
         parts.append(str(values["place"]))
     abnormal = any(target in names for _, names in DOMAINS.values())
     told = ", ".join(parts) or "found"  # a tool of another's may tell no more
-    return Sentence(f"{_capital(target)}: {told}.", (entry.id,), target, abnormal)
+    named = _capital(f"possible {target}" if unsure else target)
+    return Sentence(f"{named}: {told}{unsure}.", (entry.id,), target, abnormal)
+
+
+def _unsure(entry: Evidence) -> str:
+    """Return the confidence as an addition to a sentence; "" where it is high or not known."""
+    sure = entry.confidence
+    return "" if sure is None or sure >= UNSURE else f", confidence {100 * sure:.0f} %"
+
+
+def _absent(entry: Evidence, finding: str) -> str:
+    unsure = _unsure(entry).removeprefix(", ")
+    return f"{finding} ({unsure})" if unsure else finding
 
 
 def _measurements(evidence: Sequence[Evidence], image: str) -> dict[tuple[object, ...], Evidence]:
@@ -209,8 +252,17 @@ def _what(entry: Evidence) -> str:
     return f"{what} to {entry.values['reference']}" if entry.values["reference"] else what
 
 
-def _value(entry: Evidence) -> str:
-    told, error = number(float(entry.values["value"] or 0)), entry.values.get("error")
+def _amount(entry: Evidence) -> str:
+    """Return a value, or two axes, with error and unit."""
+    values = entry.values
+    told = _with_error(values["value"], values.get("error"))
+    if values.get("short_axis") is not None:
+        told += f" x {_with_error(values['short_axis'], values.get('short_axis_error'))}"
+    return f"{told} {values['unit']}".rstrip()
+
+
+def _with_error(value: Value, error: Value) -> str:
+    told = number(float(value or 0))
     return told if error is None else f"{told} ± {float(error):g}"
 
 

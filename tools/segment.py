@@ -1,28 +1,44 @@
 """Outline a structure or finding, and say how large it is and where."""
 
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Literal
 
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field, WithJsonSchema, create_model
 
+from overread.imaging.errors import InputError
 from overread.imaging.study import Image, Mask
 from overread.imaging.vocabulary import TARGETS
 from overread.tools import geometry, phrases
 from overread.tools.base import Artifact, ToolContext, ToolResult, Value
+from overread.tools.blank import is_blank
 from overread.tools.border import make_tool
 from overread.tools.pictures import store_mask, store_overlay, store_uncertainty
 from overread.tools.places import Outline, place_of
 from overread.tools.quality import quality_by_jitter, quality_of
+from overread.tools.seen_in import is_known_in
 from overread.tools.segmenter import Segmenter
 from overread.tools.sides import MIDLINE, has_sides, midline_of, patient_side
 from overread.tools.targets import name_in
 
-VERSION = "segment 2"
+VERSION = "segment 3"
+
+BASIS = "confidence_of"
+"""Key of the value that says in words what the confidence is a confidence of."""
+
+EXPECTED_DICE = "dice"
+"""Key of the Dice that is expected of the mask, 0..1. It is text, and the key is no common word, since an
+answer may use the numbers and the words of values: this tells of the tool, and of nothing in the image."""
+
 # The enumeration guides a planner under structured decoding; names are resolved by the segmenter,
 # whose refusal tells what it knows.
 Target = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TARGETS)})]
 Pixel = Annotated[int, Field(ge=0)]
+# A tuple says what the third number may be; some readers of schemas refuse arrays without `items`.
+Pointed = Annotated[
+    tuple[Pixel, Pixel, Literal[0, 1]],
+    Field(json_schema_extra={"items": {"type": "integer", "minimum": 0}}),
+]
 ImageNumber = Annotated[int, Field(ge=1, description="Number of the image, from 1.")]
 
 # What shows the patient's middle.
@@ -34,7 +50,7 @@ class SegmentArgs(BaseModel, extra="forbid"):
 
     image: ImageNumber
     target: Target = Field(description="What to look for.")
-    points: list[Annotated[list[Pixel], Field(min_length=3, max_length=3)]] = Field(
+    points: list[Pointed] = Field(
         default_factory=list,
         max_length=16,
         description="Only if the user points at places: [x, y, 1 to include or 0 to leave out].",
@@ -88,7 +104,7 @@ def outlines(segmenter: Segmenter, image: Image) -> Outline:
 
     @cache
     def outline(name: str) -> Mask | None:
-        if name not in segmenter.targets:
+        if name not in segmenter.targets or not is_known_in(image.modality, [name]):
             return None
         around = segmenter.segment(image, name)
         return around.mask if around.found else None
@@ -111,7 +127,7 @@ def build(context: ToolContext) -> BaseTool:
     def segment(
         image: int,
         target: str,
-        points: list[list[int]] | None = None,
+        points: list[tuple[int, int, int]] | None = None,
         box: list[int] | None = None,
     ) -> tuple[str, ToolResult]:
         picture, segmenter = context.image(image), context.segmenter()
@@ -119,6 +135,10 @@ def build(context: ToolContext) -> BaseTool:
         pointed = [(x, y, bool(inside)) for x, y, inside in points or ()]
         around = (box[0], box[1], box[2], box[3]) if box else None
         segmentation = segmenter.segment(picture, target, points=pointed, box=around)
+        if not segmentation.found and is_blank(picture):
+            raise InputError(
+                f"image {image} is blank: all its pixels are alike, so it shows nothing to look for"
+            )
         values: dict[str, Value] = {"found": False, "target": target}
         artifacts: list[Artifact] = []
         if segmentation.found:
@@ -131,11 +151,14 @@ def build(context: ToolContext) -> BaseTool:
                 if pointed or around
                 else quality_of(segmentation)
             )
+            values[EXPECTED_DICE] = f"{quality.dice:.2f}"
             artifacts = [
                 store_overlay(context.artifacts, picture, {target: segmentation.mask}),
                 store_mask(context.artifacts, segmentation.mask, target),
                 store_uncertainty(context.artifacts, picture, quality, target),
             ]
+        if segmentation.basis:
+            values[BASIS] = segmentation.basis
         confidence = round(segmentation.confidence, 2)
         result = ToolResult(
             version=f"{VERSION}, {segmenter.version}",

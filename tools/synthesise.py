@@ -9,7 +9,7 @@ from overread.tools.base import ToolContext, ToolResult
 from overread.tools.border import make_tool
 from overread.tools.fence import clean
 
-VERSION = "synthesise 1"
+VERSION = "synthesise 2"
 OFF = (
     "making synthetic images is off; where it is wanted, set synthesis.enabled = true in "
     "overread.toml, or OVERREAD_SYNTHESIS__ENABLED=true"
@@ -33,21 +33,22 @@ def build(context: ToolContext) -> BaseTool:
         if context.generator is None:
             raise InputError(OFF)
         generator, words = context.generator(), " ".join(clean(what).split())
-        artifacts = []
+        artifacts, shows = [], words
         for own in range(seed, seed + count):
-            picture = generator.make(words, own)
-            facts = {"engine": generator.name, "words": words, "seed": own}
-            name = f"synthetic image of {words:.60}, seed {own}"
+            found = generator.make(words, own)
+            shows = found.shows
+            facts = {"engine": generator.name, "shows": shows, "words": words, "seed": own}
+            name = f"synthetic image of {shows:.60}, seed {own}"
             artifacts.append(
-                context.artifacts.put(to_png(picture, facts), "synthetic", name, ".png")
+                context.artifacts.put(to_png(found.picture, facts), "synthetic", name, ".png")
             )
         result = ToolResult(
             version=f"{VERSION}, {generator.name}",
-            values={"synthetic": True, "what": words, "images": count, "seed": seed},
+            values={"synthetic": True, "what": shows, "images": count, "seed": seed},
             artifacts=tuple(artifacts),
         )
         made = "one synthetic image" if count == 1 else f"{count} synthetic images"
-        return f"synthesise {made} of {words}: made by {generator.name}, of no patient", result
+        return f"synthesise {made} of {shows}: made by {generator.name}, of no patient", result
 
     return make_tool(
         synthesise,

@@ -1,29 +1,32 @@
 """The Gradio part of the reading room: what happens on which event."""
 
 import asyncio
+import html
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from overread.imaging.errors import InputError, OverreadError
+from overread.imaging.errors import InputError, OverreadError, UnknownReference
 from overread.ui.belongings import Belongings
 from overread.ui.desk import Desk
 from overread.ui.evidence_view import evidence_cards
+from overread.ui.files import clear_unnamed, discard
 from overread.ui.gate import NOT_UPLOADED
 from overread.ui.layout import Layout, lay_out, mark
 from overread.ui.opening import open_files
+from overread.ui.pages import Pages
 from overread.ui.report_editing import difference, status
 from overread.ui.report_events import ReportEvents
 from overread.ui.rooms import Room
-from overread.ui.turn import Turns
-from overread.ui.view import View
-from overread.ui.wording import plain_markdown
+from overread.ui.turn import STOPPED, Turns
 
-REPORT_TOOL = "generate_report"
-CONCURRENT_TURNS = 20
+Shown = list[Any]
+"""New values of the components that change."""
+
 KEEP_UPLOADS_S = 24 * 3600
+_HANDLERS = 20
 _SHOWN_JS = (
     "(...given) => { given[given.length - 1] = window.overread?.shown() ?? ''; return given; }"
 )
@@ -36,8 +39,9 @@ class App:
         """Work on the parts of a desk; `belongings` tells whose an upload is."""
         self._desk = desk
         self._belongings = belongings
-        self._turns = Turns(desk.assistant, desk.rooms)
         self._reports = ReportEvents(desk)
+        self._turns = Turns(desk.assistant, desk.rooms, self._reports.answered)
+        self._pages = Pages()
 
     def build(self) -> gr.Blocks:
         """Return the Blocks."""
@@ -50,41 +54,41 @@ class App:
         ) as app:
             parts = lay_out(limit)
             self._wire(app, parts)
-            gr.api(self.ask, api_name="ask", concurrency_limit=CONCURRENT_TURNS)
-        app.queue(default_concurrency_limit=CONCURRENT_TURNS)
+            gr.api(self.ask, api_name="ask", concurrency_limit=None)
+        app.queue(default_concurrency_limit=_HANDLERS)
         return app
 
     def _wire(self, app: gr.Blocks, parts: Layout) -> None:
         outputs = [
             parts.box, parts.chat, parts.evidence, parts.marker, parts.session, parts.report,
-            parts.report_status, parts.report_diff, parts.save, parts.sign,
+            parts.report_status, parts.report_diff, parts.save, parts.sign, parts.consent,
         ]  # fmt: skip
         hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        slow = hidden | {"concurrency_limit": CONCURRENT_TURNS}
+        # Each follows a question for as long as it runs, beside those of other sessions of the page.
+        follows = hidden | {"concurrency_limit": None, "trigger_mode": "multiple"}
         app.load(self._enter, None, outputs, **hidden)
-        parts.marker.open(self._open, None, outputs, **hidden)
-        parts.upload.upload(self._upload, [parts.upload, parts.session], outputs, **slow)
+        parts.marker.open(self._open, None, outputs, **follows)
+        parts.upload.upload(self._upload, [parts.upload, parts.session], outputs, **hidden)
         asked = [parts.box, parts.session, parts.shown]
-        running: list[Any] = [
-            parts.box.submit(self._ask, asked, outputs, js=_SHOWN_JS, **slow),
-            parts.chat.retry(self._retry, parts.session, outputs, **slow),
-            parts.chat.edit(self._edit, parts.session, outputs, **slow),
-        ]
-        for event in running:
-            event.failure(self._failed, parts.session, outputs, **hidden)
-        parts.box.stop(self._stop, parts.session, outputs, cancels=running, **hidden)
-        liked = [parts.session, parts.consent]
-        parts.chat.like(self._reports.rate, liked, None, **hidden)
-        parts.draft.click(self._reports.draft, parts.session, None, **hidden).then(
-            self._show_room, parts.session, outputs, **hidden
+        parts.box.submit(self._ask, asked, outputs, js=_SHOWN_JS, **follows)
+        parts.chat.retry(self._retry, parts.session, outputs, **follows)
+        parts.chat.edit(self._edit, parts.session, outputs, **follows)
+        parts.box.stop(self._stop, parts.session, outputs, **hidden)
+        parts.chat.like(self._reports.rate, parts.session, None, **hidden)
+        parts.consent.input(self._reports.agree, [parts.session, parts.consent], None, **hidden)
+        edited = [parts.session, parts.report]
+        parts.report.input(
+            self._reports.typed, edited, None, **(hidden | {"trigger_mode": "always_last"})
         )
-        edited = [parts.session, parts.report, parts.consent]
-        parts.save.click(self._reports.save, edited, None, **hidden).then(
-            self._show_room, parts.session, outputs, **hidden
-        )
-        parts.sign.click(self._reports.sign, edited, None, **hidden).then(
-            self._show_room, parts.session, outputs, **hidden
-        )
+        # What is refused changes nothing, and least of all what the reader has typed.
+        for button, run in (
+            (parts.draft, self._reports.draft),
+            (parts.save, self._reports.save),
+            (parts.sign, self._reports.sign),
+        ):
+            button.click(run, edited, None, **hidden).success(
+                self._show_room, parts.session, outputs, **hidden
+            )
 
     async def ask(
         self,
@@ -108,109 +112,136 @@ class App:
         try:
             room = self._desk.rooms.get(user, session) if session else self._desk.rooms.new(user)
             refs = await self._take(user, room, [Path(str(file["path"])) for file in images])
-            async for _ in self._turns.ask(user, room, question, refs):
-                pass
+            self._turns.ask(user, room, question, refs)
         except OverreadError as error:
             return {"error": str(error)}
-        last = room.turns[-1]
-        if not last.done:
-            return {"session": room.id, "error": str(room.messages[-1]["content"])}
+        turn = room.turns[-1]
+        try:
+            async for _ in self._turns.watch(room):
+                pass
+        except asyncio.CancelledError:
+            await self._turns.stop(room)  # nobody waits for it any more
+            raise
+        if not turn.done:
+            return {"session": room.id, "error": turn.error or STOPPED}
         # Without the artifacts' paths: Gradio's client takes whatever has a path for a file to fetch.
         left_out = {"artifacts": {"__all__": {"path"}}}
         evidence = [item.model_dump(mode="json", exclude=left_out) for item in room.evidence]
-        return {"session": room.id, "answer": last.answer, "evidence": evidence}
+        return {"session": room.id, "answer": turn.answer, "evidence": evidence}
 
-    def _enter(self, request: gr.Request) -> list[Any]:
-        user = str(request.username)
-        return self._show(user, self._desk.rooms.new(user), report=True)
+    def _enter(self, request: gr.Request) -> Shown:
+        room = self._desk.rooms.new(str(request.username))
+        return self._show(request, room, whole=True)
 
-    def _open(self, event: gr.EventData, request: gr.Request) -> list[Any]:
-        user = str(request.username)
+    async def _open(self, event: gr.EventData, request: gr.Request) -> AsyncIterator[Shown]:
         wanted = str(event._data.get("session") or "") if isinstance(event._data, dict) else ""
-        try:
-            room = self._desk.rooms.get(user, wanted) if wanted else self._desk.rooms.new(user)
-        except InputError as error:
-            gr.Warning(str(error))
-            room = self._desk.rooms.new(user)
-        return self._show(user, room, report=True)
+        if not wanted:
+            yield self._enter(request)
+            return
+        room = self._room(wanted, request)
+        if room is None:
+            yield self._enter(request)
+            return
+        self._turns.settle(room)
+        # The same session is opened again to show what is new in it, not what stands in its report.
+        yield self._show(request, room, whole=not self._pages.shows(request, room))
+        async for shown in self._follow(request, room):
+            yield shown
 
-    def _show_room(self, session: str, request: gr.Request) -> list[Any]:
-        user = str(request.username)
-        return self._show(user, self._desk.rooms.get(user, session), report=True)
+    def _show_room(self, session: str, request: gr.Request) -> Shown:
+        room = self._room(session, request)
+        return self._show(request, room, whole=True) if room else self._enter(request)
 
-    async def _upload(self, files: list[str], session: str, request: gr.Request) -> list[Any]:
-        user = str(request.username)
-        room = self._desk.rooms.get(user, session)
+    async def _upload(self, files: list[str], session: str, request: gr.Request) -> Shown:
+        user, room = str(request.username), self._room(session, request)
+        if room is None:
+            return self._enter(request)
         try:
             await self._take(user, room, [Path(file) for file in files])
-            await asyncio.to_thread(self._desk.rooms.save, user, room)
         except OverreadError as error:
-            View(room.messages).say(f"⚠️ {plain_markdown(str(error))}")
-        return self._show(user, room)
+            _refuse(error)
+        await asyncio.to_thread(self._desk.rooms.save, user, room)
+        return self._show(request, room)
 
     async def _ask(
         self, asked: dict[str, Any], session: str, shown: str, request: gr.Request
-    ) -> AsyncIterator[list[Any]]:
-        user = str(request.username)
-        room = self._desk.rooms.get(user, session)
-        yield [gr.MultimodalTextbox(value=None, submit_btn=False, stop_btn=True), *_SKIP]
+    ) -> AsyncIterator[Shown]:
+        user, room = str(request.username), self._room(session, request)
+        if room is None:
+            yield self._enter(request)
+            return
+        if not asked["text"].strip() and not asked["files"]:
+            yield _NOTHING
+            return
+        yield [gr.MultimodalTextbox(value=None, submit_btn=False), *_NOTHING[1:]]
         try:
             refs = await self._take(user, room, [Path(name) for name in asked["files"]])
             refs += self._looked_at(room, refs, shown)
+            if asked["text"].strip():
+                self._turns.ask(user, room, asked["text"], refs)
         except OverreadError as error:
-            view = View(room.messages)
-            view.say(plain_markdown(asked["text"]) or "…", role="user")
-            view.say(f"⚠️ {plain_markdown(str(error))}")
-            yield self._show(user, room)
+            _refuse(error)
+            yield [self._box(room, asked["text"]), *self._show(request, room)[1:]]
             return
-        async for _ in self._turns.ask(user, room, asked["text"], refs):
-            yield self._show(user, room, busy=True)
-        if any(item.tool == REPORT_TOOL for item in room.evidence[room.turns[-1].evidence :]):
-            await asyncio.to_thread(self._reports.compose, user, room)
-            yield self._show(user, room, report=True)
-        yield self._show(user, room)
+        async for one in self._follow(request, room):
+            yield one
 
     async def _retry(
         self, session: str, event: gr.RetryData, request: gr.Request
-    ) -> AsyncIterator[list[Any]]:
+    ) -> AsyncIterator[Shown]:
         async for shown in self._again(session, event.index, None, request):
             yield shown
 
     async def _edit(
         self, session: str, event: gr.EditData, request: gr.Request
-    ) -> AsyncIterator[list[Any]]:
+    ) -> AsyncIterator[Shown]:
         async for shown in self._again(session, event.index, str(event.value), request):
             yield shown
 
     async def _again(
         self, session: str, index: Any, question: str | None, request: gr.Request
-    ) -> AsyncIterator[list[Any]]:
-        user = str(request.username)
-        room = self._desk.rooms.get(user, session)
+    ) -> AsyncIterator[Shown]:
+        user, room = str(request.username), self._room(session, request)
+        if room is None:
+            yield self._enter(request)
+            return
         try:
             number = room.turn_of(int(index if isinstance(index, int) else index[0]))
-        except InputError as error:
-            gr.Warning(str(error))
-            yield self._show(user, room)
+            self._turns.again(user, room, number, question)
+        except OverreadError as error:
+            _refuse(error)
+        async for shown in self._follow(request, room):
+            yield shown
+
+    async def _stop(self, session: str, request: gr.Request) -> Shown:
+        room = self._room(session, request)
+        if room is None:
+            return self._enter(request)
+        await self._turns.stop(room)
+        return self._show(request, room)
+
+    async def _follow(self, request: gr.Request, room: Room) -> AsyncIterator[Shown]:
+        """Show what is said in a room until its question ends or the page shows another room."""
+        known = room.report
+        self._pages.show(request, room)
+        async for _ in self._turns.watch(room):
+            if not self._pages.shows(request, room):
+                break
+            yield self._show(request, room)
+        if not self._pages.shows(request, room):
+            yield _NOTHING  # for Gradio says again at the end what was yielded last
             return
-        async for _ in self._turns.again(user, room, number, question):
-            yield self._show(user, room, busy=True)
-        yield self._show(user, room)
+        if room.report is not known:
+            yield self._show(request, room, whole=True)
+        yield self._show(request, room)
 
-    def _stop(self, session: str, request: gr.Request) -> list[Any]:
-        user = str(request.username)
-        room = self._desk.rooms.get(user, session)
-        self._turns.stop(room)
-        self._desk.rooms.save(user, room)
-        return self._show(user, room)
-
-    def _failed(self, session: str, request: gr.Request) -> list[Any]:
-        user = str(request.username)
-        room = self._desk.rooms.get(user, session)
-        view = View(room.messages)
-        view.settle()
-        view.say("Something went wrong inside Overread; its terminal says what.")
-        return self._show(user, room)
+    def _room(self, session: str, request: gr.Request) -> Room | None:
+        """Return the room that a page shows; None, and a word about it, if it is gone."""
+        try:
+            return self._desk.rooms.get(str(request.username), session)
+        except UnknownReference:
+            gr.Warning("This session is not here any more; a new one begins.", duration=None)
+            return None
 
     async def _take(self, user: str, room: Room, files: Sequence[Path]) -> list[str]:
         """Open a user's uploads in a room and delete them; return a reference a series."""
@@ -223,7 +254,8 @@ class App:
         finally:
             for file in files:
                 if self._belongings.release(user, str(file)):
-                    file.unlink(missing_ok=True)
+                    discard(file)
+            clear_unnamed(self._desk.assistant.resources.data / "uploads", self._belongings.since())
 
     def _looked_at(self, room: Room, refs: Sequence[str], shown: str) -> list[str]:
         """Return the image in the viewer if the agent has none of its series yet."""
@@ -234,38 +266,51 @@ class App:
             return [ref]
         return []
 
-    def _show(self, user: str, room: Room, busy: bool = False, report: bool = False) -> list[Any]:
-        """Return the outputs; the report only where it is another one.
+    def _box(self, room: Room, text: str | None = None) -> gr.MultimodalTextbox:
+        busy = self._turns.is_running(room)
+        if text is None:
+            return gr.MultimodalTextbox(submit_btn=not busy, stop_btn=busy)
+        return gr.MultimodalTextbox(value=text, submit_btn=not busy, stop_btn=busy)
 
-        What a reader types into it and has not saved must outlast answers. The last outputs of a
-        turn reach the page twice, the second time when the reader may be typing already.
+    def _show(self, request: gr.Request, room: Room, whole: bool = False) -> Shown:
+        """Return the outputs; what a reader types or ticks only where it is another room's.
+
+        What a reader types into the report and has not saved must outlast answers. The last outputs of
+        a turn reach the page twice, the second time when the reader may be typing already.
         """
+        self._pages.show(request, room)
         now = [
-            gr.skip() if busy else gr.MultimodalTextbox(submit_btn=True, stop_btn=False),
+            self._box(room),
             list(room.messages),
             evidence_cards(room.evidence, self._desk.assistant.resources.artifacts.path),
-            mark(room, user),
+            mark(room, str(request.username)),
             room.id,
         ]
-        return now + (_shown_report(room) if report else [gr.skip()] * _OF_REPORT)
+        return now + (_typed_and_ticked(room) if whole else [gr.skip()] * _TYPED)
 
 
-def _shown_report(room: Room) -> list[Any]:
+def _refuse(error: OverreadError) -> None:
+    """Say in one sentence why nothing was done; it stays until the reader has closed it."""
+    gr.Warning(html.escape(str(error)), duration=None)
+
+
+def _typed_and_ticked(room: Room) -> Shown:
     report = room.report
     is_open = report is not None and report.signed_by is None
     return [
-        gr.Textbox(value=report.text if report else "", interactive=is_open),
+        gr.Textbox(value=(report.typed or report.text) if report else "", interactive=is_open),
         status(room.id, report),
         difference(report.draft, report.text) if report else "",
         gr.Button(interactive=is_open),
         gr.Button(interactive=is_open),
+        gr.Checkbox(value=room.consent),
     ]
 
 
-_OF_REPORT = 5
-"""Outputs that show the report."""
+_TYPED = 6
+"""Outputs that a reader types into or ticks, and what belongs to them."""
 
-_SKIP = [gr.skip() for _ in range(4 + _OF_REPORT)]
+_NOTHING: Shown = [gr.skip() for _ in range(5 + _TYPED)]
 
 
 def _together(one: str, other: str) -> bool:

@@ -1,7 +1,9 @@
 """Whose an uploaded file is, and whose a browser's session is; in memory, as Gradio's own books."""
 
+import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 _REMEMBERED = 10_000
 
@@ -13,6 +15,21 @@ class Belongings:
         """Begin with nothing."""
         self._files: OrderedDict[str, set[str]] = OrderedDict()
         self._hashes: OrderedDict[str, str] = OrderedDict()
+        self._arriving: list[float] = []
+
+    @contextmanager
+    def arriving(self) -> Iterator[None]:
+        """Know of an upload while it is on its way."""
+        began = time.time()
+        self._arriving.append(began)
+        try:
+            yield
+        finally:
+            self._arriving.remove(began)
+
+    def since(self) -> float:
+        """Return when the oldest upload that is on its way began, or now; seconds since 1970."""
+        return min([time.time(), *self._arriving])
 
     def note(self, user: str, paths: Iterable[str]) -> None:
         """Remember that a user uploaded files."""

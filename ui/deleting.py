@@ -4,6 +4,7 @@ from overread.agent.assistant import Assistant
 from overread.imaging.errors import IndexMismatch
 from overread.imaging.study import ImageRef
 from overread.ui.desk import Desk
+from overread.ui.slices import size_of
 
 
 def delete_room(desk: Desk, user: str, session: str) -> None:
@@ -32,6 +33,7 @@ def delete_room(desk: Desk, user: str, session: str) -> None:
     refs = [ImageRef.parse(ref) for ref in unused]
     cases = {study for study in {ref.study_id for ref in refs} if _is_case(assistant, study)}
     resources.archive.remove(ref for ref in refs if ref.study_id not in studies | cases)
+    size_of.cache_clear()  # another image may come under the same reference
 
 
 def _is_case(assistant: Assistant, study: str) -> bool:

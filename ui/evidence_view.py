@@ -54,12 +54,12 @@ def _card(item: Evidence, locate: Locate | None) -> str:
     own = " reader" if item.tool == READER else ""
     return (
         f'<div class="card{own}" role="button" tabindex="0" data-evidence="{html.escape(item.id)}" '
-        f'aria-label="Show {html.escape(item.id)}">'
+        f'aria-label="Show {html.escape(item.id)}" title="{html.escape(_whole(item))}">'
         f'<div class="head"><span class="id">{html.escape(item.id)}</span>'
         f'<span class="tool">{html.escape(_BY.get(item.tool, item.tool))}</span>'
         f"{_confidence(item.confidence)}</div>"
         f'<div class="said">{html.escape(told(item))}</div>'
-        f'<div class="meta">{html.escape(_origin(item))}</div>{picture}</div>'
+        f'<div class="meta">{html.escape(item.version)}</div>{picture}</div>'
     )
 
 
@@ -70,5 +70,6 @@ def _confidence(confidence: float | None) -> str:
     return f'<span><span class="bar"><i style="width:{percent}%"></i></span>{percent}%</span>'
 
 
-def _origin(item: Evidence) -> str:
-    return " · ".join(part for part in (item.image, item.version) if part)
+def _whole(item: Evidence) -> str:
+    """Return all that a card may have no room for, with the reference that logs and exports use."""
+    return "\n".join(part for part in (told(item), item.version, item.image) if part)

@@ -102,7 +102,10 @@ class FeedbackStore:
         with self._lock:
             lines = path.read_text("utf-8").splitlines() if path.exists() else []
             kept = change([json.loads(line) for line in lines])
-            write_whole(path, "".join(f"{json.dumps(i, ensure_ascii=False)}\n" for i in kept))
+            if kept:
+                write_whole(path, "".join(f"{json.dumps(i, ensure_ascii=False)}\n" for i in kept))
+            else:
+                path.unlink(missing_ok=True)
             used = {Path(str(image)).name for item in kept for image in item["images"]}
             for picture in (path.parent / "images").glob("*.png"):
                 if picture.name not in used:

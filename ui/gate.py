@@ -56,7 +56,8 @@ class Gate:
         if refusal is not None:
             await refusal(scope, receive, send)
         elif path.rstrip("/") == _UPLOAD and scope["method"] == "POST":
-            await self._app(scope, receive, self._noting(user, send))
+            with self._belongings.arriving():
+                await self._app(scope, receive, self._noting(user, send))
         else:
             await self._app(scope, receive, send)
 

@@ -114,6 +114,7 @@ def mark(room: Room, user: str) -> str:
         "user": user,
         "version": f"{len(room.evidence)}-{len(room.images)}-{len(room.turns)}-{room.changed}",
         "report": room.report is not None,
+        "used": bool(room.turns or room.images or room.evidence),
     }
     return f'<div id="mark" data-facts="{html.escape(json.dumps(facts))}"></div>'
 

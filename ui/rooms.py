@@ -32,7 +32,7 @@ class Turn(BaseModel):
         at: Position of the agent's session before it; None at the beginning.
         message: Index of its message. evidence: How much there was before.
         asked: References that the agent had before. images: Those that came with it.
-        done: Whether it was answered. answer: As verified.
+        done: Whether it was answered. answer: As verified. error: Why it was not.
     """
 
     question: str
@@ -43,6 +43,7 @@ class Turn(BaseModel):
     images: list[str] = []
     done: bool = False
     answer: str | None = None
+    error: str | None = None
 
 
 class Report(BaseModel):
@@ -51,12 +52,14 @@ class Report(BaseModel):
     Attributes:
         image: Reference of the image it is about.
         draft: As composed, Markdown. text: As the reader left it.
+        typed: What the reader has typed since and not saved; None if nothing.
         signed_by: Who signed; None for a draft. signed_at: When, for people.
     """
 
     image: str
     draft: str
     text: str
+    typed: str | None = None
     signed_by: str | None = None
     signed_at: str = ""
 
@@ -68,11 +71,13 @@ class Room(BaseModel):
         id: Also the agent's session. title: For the list.
         made, changed: Seconds since 1970.
         images: References of all that was opened here.
+        opened: When each study was, seconds since 1970.
         asked: References of the images that the agent has.
         turns, messages, evidence: Oldest first; messages are those of `gr.Chatbot`.
         artifacts: Paths of all artifacts ever made here, those of undone questions too.
         report: None until one is drafted.
         thumbs: Index of an answer's message to "up" or "down".
+        consent: Whether thumbs and edits may be learnt from.
     """
 
     id: str
@@ -80,6 +85,7 @@ class Room(BaseModel):
     made: float = Field(default_factory=time.time)
     changed: float = Field(default_factory=time.time)
     images: list[str] = []
+    opened: dict[str, float] = {}
     asked: list[str] = []
     turns: list[Turn] = []
     messages: list[dict[str, Any]] = []
@@ -87,6 +93,7 @@ class Room(BaseModel):
     artifacts: list[str] = []
     report: Report | None = None
     thumbs: dict[int, str] = {}
+    consent: bool = False
 
     def name_after(self, question: str) -> None:
         """Give a room without a title the first words of a question."""

@@ -25,7 +25,7 @@ from overread.ui.desk import Desk
 from overread.ui.gate import USER
 from overread.ui.layers import evidence_facts, heat_of, mask_of
 from overread.ui.rooms import MAX_TITLE, Room
-from overread.ui.slices import PRESETS, encode, facts, study_facts
+from overread.ui.slices import PRESETS, encode, facts, study_facts, thumbnail
 
 MAX_MASK_CHARS = 8 * 1024**2
 _PRIVATE = {"Cache-Control": "no-store"}
@@ -110,9 +110,13 @@ def make_routes(desk: Desk) -> APIRouter:
             "id": here.id,
             "title": here.title,
             "user": who,
-            "studies": [study_facts(resources.archive, study, here.images) for study in studies],
+            "studies": [
+                study_facts(resources.archive, study, here.images)
+                | {"number": number, "of": len(studies), "opened": here.opened.get(study)}
+                for number, study in enumerate(studies, 1)
+            ],
             "examples": [
-                study_facts(resources.archive, item.study)
+                study_facts(resources.archive, item.study, item.refs)
                 | {"title": item.title, "question": item.question, "prior": item.prior}
                 for item in desk.examples
             ],
@@ -143,6 +147,11 @@ def make_routes(desk: Desk) -> APIRouter:
         plane, data = encode(desk.image(here, ref))
         headers = {"X-Overread-Plane": json.dumps(facts(plane))} | _PRIVATE
         return Response(data, media_type="application/octet-stream", headers=headers)
+
+    @router.get("/sessions/{session}/thumbnails/{ref:path}")
+    def small(here: Here, ref: str) -> Response:
+        data = thumbnail(desk.image(here, ref))
+        return Response(data, media_type="image/jpeg", headers=_PRIVATE)
 
     @router.get("/sessions/{session}/evidence/{evidence}/mask")
     def mask(here: Here, evidence: str, name: str) -> Response:

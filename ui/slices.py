@@ -1,19 +1,28 @@
-"""Images for the viewer: raw values of bounded size, so that the browser applies the window."""
+"""Images for the viewer: raw values of bounded size, so that the browser applies the window.
 
+And what the list of studies shows of them: kind, size, and a small picture.
+"""
+
+import io
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from skimage.transform import resize
 
-from overread.imaging.archive import Archive
-from overread.imaging.render import window_of
-from overread.imaging.study import Image, Pixels
+from overread.imaging.archive import Archive, StudyRecord
+from overread.imaging.errors import InputError
+from overread.imaging.render import for_planner, window_of
+from overread.imaging.study import UNSTATED, Image, ImageRef, Pixels
 from overread.imaging.synthetic import HEADER
 
 MAX_SIDE = 2048
 """Larger images are sent at a whole fraction of their resolution."""
+
+THUMBNAIL_PX = 80
+"""Twice what the list shows it at: screens of tablets have two pixels a point."""
 
 PRESETS: dict[str, dict[str, tuple[float, float]]] = {
     "CT": {
@@ -106,6 +115,27 @@ def facts(plane: Plane) -> dict[str, Any]:
     return asdict(plane)
 
 
+def thumbnail(image: Image) -> bytes:
+    """Return an image as a small square JPEG: the whole image, black beside it."""
+    step = max(1, max(image.shape) // (4 * THUMBNAIL_PX))  # a mammogram would take a quarter second
+    coarse = replace(image, pixels=image.pixels[::step, ::step])
+    buffer = io.BytesIO()
+    for_planner(coarse, THUMBNAIL_PX).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
+
+
+@lru_cache(maxsize=4096)
+def size_of(archive: Archive, ref: ImageRef) -> tuple[int, int]:
+    """Return rows and columns of an image.
+
+    The archive would have to read its pixels each time the list is shown.
+
+    Raises:
+        InputError: The stored pixels are damaged.
+    """
+    return archive.load(ref).shape
+
+
 def study_facts(
     archive: Archive, study_id: str, shown: Collection[str] | None = None
 ) -> dict[str, Any]:
@@ -126,14 +156,37 @@ def study_facts(
             series.setdefault(ref.series, []).append(str(ref))
     return ({"title": "Synthetic image"} if HEADER in record.header else {}) | {
         "id": record.id,
+        "kind": _kind(record),
         "modality": record.modality,
         "body_part": record.body_part,
         "description": record.description,
         "date": record.header.get("study_date"),
         "age": record.age,
         "sex": record.sex,
-        "series": [{"id": name, "images": refs} for name, refs in series.items()],
+        "series": [
+            {"id": name, "images": refs, "size": _size(archive, refs)}
+            for name, refs in series.items()
+        ],
     }
+
+
+def _kind(record: StudyRecord) -> str:
+    """Name a study by what is known of it; names of files are not, for they may name patients."""
+    if record.modality != UNSTATED:
+        return " ".join(filter(None, [record.modality, record.body_part]))
+    if record.header.get("format") == "video":
+        return "Clip"
+    return (
+        "Volume" if record.header.get("format") == "NIfTI" and len(record.refs) > 1 else "Picture"
+    )
+
+
+def _size(archive: Archive, refs: list[str]) -> tuple[int, int] | None:
+    """Return rows and columns of the image in the middle; None if it is damaged."""
+    try:
+        return size_of(archive, ImageRef.parse(refs[len(refs) // 2]))
+    except InputError:
+        return None
 
 
 def _bounded(pixels: Pixels) -> Pixels:

@@ -5,6 +5,8 @@ from typing import Any
 
 ChatMessage = dict[str, Any]
 
+WAITING = "Planning the next step"
+
 
 @dataclass(slots=True, eq=False)
 class View:
@@ -58,15 +60,28 @@ class View:
             self.messages.remove(self._streaming)
             self._streaming = None
 
+    def wait(self) -> None:
+        """Show that the planner is at work, unless a step or the answer shows it already."""
+        if not self._running and self._streaming is None:
+            metadata = {"title": WAITING, "status": "pending"}
+            self.messages.append({"role": "assistant", "content": "…", "metadata": metadata})
+
+    def go_on(self) -> None:
+        """Take the note that the planner is at work away."""
+        if self.messages and self.messages[-1].get("metadata", {}).get("title") == WAITING:
+            self.messages.pop()
+
     def settle(self) -> None:
         """Leave no step shown as running, those of a process that was killed neither."""
+        self.go_on()
         for message in self.messages:
             if message.get("metadata", {}).get("status") == "pending":
                 message["metadata"] = message["metadata"] | {"status": "done"}
         self._running.clear()
 
-    def stop(self) -> None:
-        """Say that the user stopped the question."""
+    def end(self, text: str) -> None:
+        """Say the last word on a question, in the place of an unverified answer."""
+        self.go_on()
         self.drop_stream()
         self.settle()
-        self.say("Stopped. Retry goes on from the last finished step.")
+        self.say(text)

@@ -7,11 +7,11 @@ from typing import Any
 from overread.agent.answer import Answer, Usage
 from overread.agent.ledger import weakest
 from overread.tools.base import Evidence
-
-UNSURE = 0.6
-"""Below it an answer is wrong more often than right, on held-out phantoms (docs/evaluation.md)."""
+from overread.tools.limits import UNSURE
 
 _CITATION = re.compile(r"\\?\[(E[1-9][0-9]*)\\?\]")
+_POWER = re.compile(r"\b(mm|cm)([23])\b")
+_RAISED = {"2": "²", "3": "³"}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#!|~^$])")
 
 
@@ -30,12 +30,17 @@ def call_text(arguments: dict[str, Any]) -> str:
 
 
 def told(evidence: Evidence) -> str:
-    """Return what a tool said, with the error of what it measured where its words leave it out."""
+    """Return what a tool said, with the error of what it measured where its words leave it out.
+
+    The planner was trained on the words themselves, which write "mm2" and "1 findings".
+    """
+    said = evidence.content
     error, unit = evidence.values.get("error"), evidence.values.get("unit")
-    if not isinstance(error, int | float) or not error or "±" in evidence.content:
-        return evidence.content
-    spaced = f"± {error:g} {unit or ''}".rstrip().replace(" ", "\N{NO-BREAK SPACE}")
-    return f"{evidence.content} ({spaced})"
+    if isinstance(error, int | float) and error and "±" not in said:
+        spaced = f"± {error:g} {unit or ''}".rstrip().replace(" ", "\N{NO-BREAK SPACE}")
+        said = f"{said} ({spaced})"
+    said = _POWER.sub(lambda unit: f"{unit[1]}{_RAISED[unit[2]]}", said)
+    return said.replace("with 1 findings", "with 1 finding")
 
 
 def time_split(usage: Usage) -> str:

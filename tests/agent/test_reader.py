@@ -1,13 +1,14 @@
 """Outlines of the reader's as evidence, and going back to an earlier position of a session."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from overread.agent.reader import Outlined
 from overread.imaging.errors import InputError
-from overread.imaging.study import ImageRef, Series, Study
+from overread.imaging.study import ImageRef, Plane, Series, Study
 from tests.agent.said import NODULE, QUESTION, YES, answer
 from tests.tools.test_follow import MIDDLE, NUMBER, RADIUS, STEP, ball
 
@@ -74,6 +75,23 @@ def test_an_outline_is_carried_through_its_series(make_assistant, picture):
     single = register(assistant, picture)
     with pytest.raises(InputError, match="single image"):
         assistant.outline("t", Outlined(single, "x", square(assistant, single), None, carried=True))
+
+
+def test_an_outline_that_is_carried_over_a_gap_tells_why_it_has_no_volume(make_assistant):
+    assistant = make_assistant()
+    images, truths = ball()
+    placed = [
+        replace(image, plane=Plane((0.0, 0.0, STEP * n), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), "f"))
+        for n, image in enumerate(images)
+    ]
+    series = Series("s0", "MR", (*placed[:6], *placed[7:]), slice_spacing_mm=STEP)
+    assistant.resources.archive.add([Study("st", "p", (series,))])
+    drawn = Outlined(images[MIDDLE].ref, "ball", truths[MIDDLE], None, carried=True)
+    entry = assistant.outline("s", drawn)
+    assert "volume_ml" not in entry.values and entry.values["slices_of"] == NUMBER - 1
+    assert (
+        "no volume: slices 6 and 7 of the series are 8 mm apart, the others 4 mm" in entry.content
+    )
 
 
 async def test_a_session_goes_back_to_an_earlier_position(planner, make_assistant, picture):

@@ -8,9 +8,10 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
+from overread.imaging.plane import along_normal
 from overread.imaging.pseudonym import Pseudonymiser
 from overread.imaging.read import read_studies
-from overread.imaging.study import Image
+from overread.imaging.study import Image, Series
 
 Find = Callable[[str], Path]
 Save = Callable[..., Path]
@@ -33,6 +34,48 @@ def test_series_is_ordered_along_the_normal(
     assert [int(image.pixels[0, 0]) + 1024 for image in series.images] == [0, 1, 2, 3, 4]
     assert series.slice_spacing_mm == pytest.approx(2.5)
     assert len({str(image.ref) for image in series.images}) == 5
+
+
+def slices_at(
+    heights: list[float],
+    across: float,
+    dataset: Dataset,
+    save: Save,
+    pseudonymiser: Pseudonymiser,
+) -> Series:
+    """Return a series whose row direction is so long."""
+    dataset.ImageOrientationPatient = [across, 0, 0, 0, 0.8, 0.6]
+    for number, height in enumerate(heights):
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        dataset.ImagePositionPatient = [-158.0, -179.0 - 0.6 * height, -75.0 + 0.8 * height]
+        path = save(dataset, f"slices/{number}.dcm")
+    (study,) = read_studies([path.parent], pseudonymiser)
+    return study.series[0]
+
+
+def test_uneven_slices_keep_their_places(
+    dataset: Dataset, save: Save, pseudonymiser: Pseudonymiser
+) -> None:
+    heights = [0.0, 2.0, 4.0, 9.0, 11.5]
+    series = slices_at(heights, 1.0, dataset, save, pseudonymiser)
+    assert series.slice_spacing_mm == pytest.approx(2.25)
+    places = along_normal([image.plane for image in series.images], 2.25)
+    assert places - places[0] == pytest.approx(heights)
+
+
+@pytest.mark.parametrize(
+    ("heights", "step"), [([0.0, 2.0, 4.0, 6.0], 2.0), ([0.0, 2.0, 4.0, 9.0], None)]
+)
+def test_slices_without_a_sound_plane_have_a_spacing_where_it_is_even(
+    heights: list[float],
+    step: float | None,
+    dataset: Dataset,
+    save: Save,
+    pseudonymiser: Pseudonymiser,
+) -> None:
+    series = slices_at(heights, 1.01, dataset, save, pseudonymiser)
+    assert all(image.plane is None for image in series.images)
+    assert series.slice_spacing_mm == (None if step is None else pytest.approx(step))
 
 
 def test_planes_of_one_series_are_kept_apart(

@@ -102,16 +102,55 @@ def test_lungs_are_the_union_of_both(segmenter: Segmenter, phantoms: list) -> No
 def test_any_size_comes_back_at_full_resolution(
     segmenter: Segmenter, rows: int, columns: int, colour: bool
 ) -> None:
-    told = segmenter.segment(noise(rows, columns, colour), "heart")
+    told = segmenter.segment(noise(rows, columns, colour), "retina" if colour else "heart")
     assert told.mask.shape == told.probability.shape == (rows, columns)
     assert told.probability.dtype == np.float32
     assert told.probability.min() >= 0 and told.probability.max() <= 1
 
 
 def test_a_blank_picture_holds_nothing(segmenter: Segmenter) -> None:
-    blank = Image(REF, np.zeros((256, 256), np.float32), "CT")
+    blank = Image(REF, np.zeros((256, 256), np.float32))
     found = [name for name in TARGETS if segmenter.segment(blank, name).found]
     assert found == []
+
+
+@pytest.mark.parametrize("name", ["heart", None])
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [({"points": [(900, 900, True)]}, "is outside"), ({"box": (50, 50, 10, 10)}, "inside out")],
+)
+def test_prompts_are_checked_on_a_blank_picture_too(
+    segmenter: Segmenter, name: str | None, prompts: dict[str, object], message: str
+) -> None:
+    blank = Image(REF, np.full((200, 200), 77, np.float32))
+    with pytest.raises(InputError, match=message):
+        segmenter.segment(blank, name, **prompts)
+
+
+@pytest.mark.parametrize(
+    ("modality", "name", "kinds"),
+    [
+        ("MR", "nuclei", "histology"),
+        ("CT", "lesion", "MRI"),
+        ("MR", "lungs", "X-ray and CT"),
+        ("SM", "heart", "X-ray and CT"),
+        ("US", "hemorrhage", "fundus photograph"),
+    ],
+)
+def test_what_is_known_in_other_kinds_of_image_alone_is_refused(
+    segmenter: Segmenter, modality: str, name: str, kinds: str
+) -> None:
+    image = Image(REF, noise(64, 64).pixels, modality)
+    with pytest.raises(InputError, match=f"{name} in {kinds} alone, and this image is {modality}"):
+        segmenter.segment(image, name)
+    assert segmenter.segment(image, name, points=[(30, 30, True)]).mask.shape == (64, 64)
+
+
+@pytest.mark.parametrize("modality", ["OT", "XC", "PHOTO", "SM", "GM"])
+def test_where_the_file_does_not_say_otherwise_names_are_looked_for(
+    segmenter: Segmenter, modality: str
+) -> None:
+    segmenter.segment(Image(REF, noise(64, 64).pixels, modality), "nuclei")
 
 
 def test_equal_calls_give_equal_masks_whatever_was_asked_between(segmenter: Segmenter) -> None:

@@ -1,6 +1,7 @@
 """Heat maps: against the scores they split up, and covered where they are hot."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,28 @@ def test_a_classifier_s_gradient_is_that_of_its_logit(
     values = call(context, finding="effusion", by="classifier").artifact.values
     assert values["score"] == pytest.approx(classifier.probabilities(query)[0], abs=6e-4)
     assert "does not know 'cyst'" in call(context, finding="cyst", by="classifier").content
+
+
+@pytest.mark.parametrize("embedder", [ThumbnailEmbedder, lambda: load_embedder("bundled")])
+def test_a_blank_image_has_no_hottest_place(make_context: MakeContext, embedder) -> None:
+    pixels = np.full((80, 200), 77, np.float32)
+    blank = replace(image_of(PHANTOM), pixels=pixels, window=None)
+    reply = call(make_context(PHANTOM, images=[blank], embedder=embedder), finding="nodule")
+    assert reply.status == "success", reply.content
+    assert reply.content.endswith(", the same everywhere") and "hottest" not in reply.content
+    values = reply.artifact.values
+    assert values["hottest x"] is values["hottest y"] is None
+    assert isinstance(values["score"], float)
+
+
+def test_a_flat_map_of_any_image_has_no_hottest_place(
+    make_context: MakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flat(self: ThumbnailEmbedder, image: PIL.Image.Image) -> np.ndarray:
+        return np.broadcast_to(self.embed_images([image])[0], (8, 8, 64)).copy()
+
+    monkeypatch.setattr(ThumbnailEmbedder, "embed_patches", flat)
+    assert call(make_context(PHANTOM), finding="nodule").content.endswith("the same everywhere")
 
 
 def test_what_cannot_be_explained_is_said(make_context: MakeContext) -> None:

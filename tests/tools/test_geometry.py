@@ -1,10 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
-from skimage.draw import ellipse
 from skimage.measure import regionprops
 
 from overread.imaging.phantoms import DOMAINS, generate
@@ -29,19 +30,68 @@ def test_a_rectangle_has_hand_computed_sizes() -> None:
     assert geometry.box_around(mask) == (5, 10, 44, 29)
 
 
-def test_axes_of_one_pixel_and_of_a_bar() -> None:
-    assert geometry.axes(box(slice(3, 4), slice(3, 4))) == pytest.approx((1.0, 1.0))
-    long, short = geometry.axes(box(slice(3, 4), slice(0, 40)))
-    assert (long, short) == pytest.approx((40.0, 1.0), abs=0.01)
+def test_axes_of_one_pixel_and_of_bars() -> None:
+    pixel = box(slice(3, 4), slice(3, 4))
+    assert geometry.axes(pixel) == pytest.approx((1.0, 1.0))
+    assert geometry.axes(pixel, (2.0, 0.5)) == pytest.approx((2.0, 0.5))
+    bar = box(slice(3, 4), slice(0, 40))
+    assert geometry.axes(bar) == geometry.axes(bar.T) == pytest.approx((40.0, 1.0), abs=0.01)
+    assert geometry.axes(bar, (2.0, 0.5)) == pytest.approx((20.0, 2.0), abs=0.12)
+    slant = np.eye(40, dtype=bool)  # joined at the corners of its pixels
+    assert geometry.axes(slant) == pytest.approx(
+        (39 * math.sqrt(2) + 0.7, math.sqrt(0.5)), abs=0.02
+    )
 
 
+ROWS, COLUMNS = np.mgrid[:200, :200]
+AWAY = np.hypot(ROWS - 100, COLUMNS - 100)
+RING = (AWAY < 80) & (AWAY > 70)
+
+SHAPES = {
+    "rectangle": (
+        box(slice(60, 140), slice(90, 110), (200, 200)),
+        math.hypot(80, 20),
+        20 / math.cos(math.atan(20 / 80)),
+    ),
+    # Two legs of 120: the hypotenuse and the height upon it.
+    "triangle": (
+        (ROWS >= 40) & (ROWS < 160) & (COLUMNS >= 40) & (COLUMNS < ROWS),
+        120 * math.sqrt(2),
+        120 / math.sqrt(2),
+    ),
+    # From tip to tip; across it, upright from a tip's inner corner.
+    "crescent": (
+        RING & (ROWS < 70),
+        2 * math.sqrt(80**2 - 30**2),
+        math.sqrt(80**2 - (70**2 - 30**2)) - 30,
+    ),
+    "ring": (RING, 160.0, 160.0),  # the hole ends no chord
+}
+
+
+@pytest.mark.parametrize(("mask", "long", "short"), SHAPES.values(), ids=SHAPES)
+def test_axes_are_chords_of_the_shape(mask: np.ndarray, long: float, short: float) -> None:
+    found = geometry.axes(mask)
+    assert found == pytest.approx((long, short), abs=2.5)
+    for turns in (1, 2, 3):
+        assert geometry.axes(np.rot90(mask, turns)) == pytest.approx(found)
+
+
+def test_the_short_axis_does_not_cross_a_hollow() -> None:
+    """Half a ring of 10 is 80 high; its longest chord upright touches the inner circle."""
+    short = geometry.axes(RING & (ROWS < 100))[1]
+    assert math.sqrt(80**2 - 70**2) - 1 < short < math.sqrt(80**2 - 70**2) + 5
+
+
+@pytest.mark.parametrize("spacing", [(0.5, 0.5), (2.0, 0.5), (0.4, 1.1)])
 @pytest.mark.parametrize("degrees", [0, 20, 45, 70, 90])
-def test_axes_of_an_ellipse_are_its_diameters(degrees: int) -> None:
-    mask = np.zeros((200, 200), bool)
-    mask[ellipse(100, 100, 70, 30, rotation=np.deg2rad(degrees))] = True
-    long, short = geometry.axes(mask, (0.5, 0.5))
-    assert long == pytest.approx(70, abs=0.75)
-    assert short == pytest.approx(30, abs=1.5)
+def test_axes_of_an_ellipse_in_mm(degrees: int, spacing: tuple[float, float]) -> None:
+    down, across = np.mgrid[-60:61, -200:201] * np.reshape(spacing, (2, 1, 1))
+    turn = np.deg2rad(degrees)
+    along = across * np.cos(turn) + down * np.sin(turn)
+    aside = down * np.cos(turn) - across * np.sin(turn)
+    long, short = geometry.axes((along / 22) ** 2 + (aside / 12) ** 2 <= 1, spacing)
+    assert (long, short) == pytest.approx((44, 24), abs=1.01 * max(spacing))
 
 
 @given(masks)
@@ -58,7 +108,8 @@ def test_sizes_scale_and_mirror(mask: np.ndarray, row: float, column: float) -> 
     long, short = geometry.axes(mask, (row, column))
     assert short <= long + 1e-9
     assert geometry.axes(mask[:, ::-1], (row, column))[0] == pytest.approx(long)
-    assert geometry.axes(mask, (2 * row, 2 * column))[0] == pytest.approx(2 * long)
+    doubled = geometry.axes(mask, (2 * row, 2 * column))
+    assert doubled == pytest.approx((2 * long, 2 * short))
     assert geometry.area(mask.T, (column, row)) == pytest.approx(geometry.area(mask, (row, column)))
     height, width = geometry.extent(mask, (row, column))
     assert geometry.extent(mask.T, (column, row)) == (width, height)

@@ -181,6 +181,24 @@ def test_what_masks_are_usually_off_widens_the_error() -> None:
         assert full == pytest.approx(math.hypot(bare, share)), quantity
 
 
+def test_the_doubt_about_a_shift_reaches_across_the_middle() -> None:
+    """The ventricles may lie to the left or to the right of the middle."""
+    brain = np.ones((40, 81), bool)
+    probability = np.zeros((40, 81), np.float32)
+    probability[:, 38:43] = 0.6
+    probability[:, 34:36] = 0.9  # all that is left of them at 0.7 lies 5.5 to the left
+    probability[:, 45:58] = 0.4  # with these, at 0.3, their middle lies to the right
+    found = [
+        Segmentation(probability >= 0.5, probability, True, 1.0),
+        Segmentation(brain, brain.astype(np.float32), True, 1.0),
+    ]
+    image = Image(REF, np.zeros((40, 81), np.float32), spacing_mm=(1.0, 1.0))
+    places = [np.nonzero(probability[0] >= level)[0].mean() - 40 for level in (0.3, 0.7)]
+    assert places[1] < 0 < places[0]
+    expected = math.hypot((places[0] - places[1]) / 2, length_error((1.0, 1.0)) / 2)
+    assert error_of(image, "midline_shift", "ventricles", found) == pytest.approx(expected)
+
+
 def test_confidence_counts_what_the_value_may_be_off(make_context: MakeContext) -> None:
     assert within(Measured(10.0, 2.0)) == pytest.approx(0.6827, abs=1e-4)
     assert within(Measured(10.0, 0.5), count=True) == pytest.approx(0.6827, abs=1e-4)

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overread.imaging.archive import Archive
-from overread.imaging.phantoms import generate
+from overread.imaging.phantoms import Phantom, generate
 from overread.imaging.study import Image, ImageRef, Mask, Series, Study
-from overread.tools import geometry
+from overread.tools import geometry, measure
 from overread.tools.base import ToolContext
 from overread.tools.quantify import build
 from overread.tools.segmenter import Segmentation
 from overread.tools.uncertainty import area_error, length_error, with_error
 from overread.tools.volume import volume
-from tests.tools.conftest import MakeContext, image_of
+from tests.tools.conftest import MakeContext, TruthSegmenter, image_of
 
 # Largest differences from the true value: one pixel for a length, 2 % for an area or a volume of
 # more than 20 pixels across.
@@ -140,8 +140,6 @@ def test_no_volume_without_geometry(
 def test_it_agrees_with_measure(
     make_context: MakeContext, domain: str, target: str, quantity: str
 ) -> None:
-    from overread.tools import measure
-
     context = make_context(generate(domain, 5))
     args = {"image": 1, "target": target, "quantity": quantity}
     request = {"type": "tool_call", "id": "1", "name": "measure", "args": args}
@@ -166,20 +164,79 @@ def test_diameters_of_a_nodule_match_the_phantoms_truth(make_context: MakeContex
     assert checked > 5
 
 
-def test_hounsfield_units_of_a_box_and_of_a_structure(make_context: MakeContext) -> None:
+class Doubtful(TruthSegmenter):
+    """Is unsure whether one structure reaches so many columns further to the right."""
+
+    doubtful: str
+    further: int
+
+    def segment(self, image: Image, target: str | None = None, **given: object) -> Segmentation:
+        found = super().segment(image, target)
+        if target == self.doubtful:
+            further = 0.4 * np.roll(found.probability, self.further, axis=1)
+            found = replace(found, probability=np.maximum(found.probability, further))
+        return found
+
+
+def unsure_of(phantom: Phantom, target: str, further: int) -> Doubtful:
+    segmenter = Doubtful({phantom.study_id: phantom.masks})
+    segmenter.doubtful, segmenter.further = target, further
+    return segmenter
+
+
+@pytest.mark.parametrize(
+    ("domain", "quantity", "first", "second"),
+    [
+        ("abdomen-ct", "distance", "liver", "spleen"),
+        ("brain-mr", "midline_shift", "ventricles", "brain"),
+    ],
+)
+def test_the_error_counts_the_doubt_about_either_structure(
+    make_context: MakeContext, domain: str, quantity: str, first: str, second: str
+) -> None:
+    phantom = generate(domain, 5)
+    args = {"image": 1, "quantity": quantity, "target": first, "reference": second}
+    errors = []
+    for doubt in (("", 0), (first, 15), (second, -15)):
+        context = make_context(phantom, segmenter=lambda d=doubt: unsure_of(phantom, *d))
+        request = {"type": "tool_call", "id": "1", "name": "measure", "args": args}
+        old, new = measure.build(context).invoke(request), call(context, **args)
+        assert new.artifact.values["error"] == old.artifact.values["error"]
+        assert new.artifact.confidence == old.artifact.confidence
+        errors.append(new.artifact.values["error"])
+    sure, of_first, of_second = errors
+    assert of_first > 1.2 * sure and of_second > 1.2 * sure
+
+
+def test_pixels_that_are_not_square(make_context: MakeContext) -> None:
+    """A slab of 30 rows of 2 mm and 80 columns of 0.5 mm, and one of 20 by 20 pixels beside it."""
     phantom = generate("abdomen-ct", 5)
-    pixels = np.array(phantom.pixels, np.float32)
-    pixels[10:20, 30:40] = 40.0
-    pixels[10:20, 30:35] = 60.0
-    context = make_context(phantom, images=[replace(image_of(phantom), pixels=pixels)])
-    reply = call(context, quantity="intensity", box=[30, 10, 39, 19])
-    values = reply.artifact.values
-    assert (values["value"], values["deviation"], values["pixels"]) == (50.0, 10.0, 100)
-    assert (values["unit"], values["error"]) == ("HU", 1.0)
-    liver = call(context, quantity="intensity", target="liver").artifact.values
-    truth = pixels[phantom.masks["liver"]]
-    assert liver["value"] == pytest.approx(truth.mean(), abs=0.06)
-    assert (liver["pixels"], liver["target"]) == (truth.size, "liver")
+    masks = {name: np.zeros(phantom.pixels.shape, bool) for name in ("liver", "spleen")}
+    masks["liver"][10:40, 5:85] = True
+    masks["spleen"][20:40, 104:124] = True
+    segmenter = TruthSegmenter({phantom.study_id: masks})
+    image = replace(image_of(phantom), spacing_mm=(2.0, 0.5))
+    context = make_context(phantom, images=[image], segmenter=lambda: segmenter)
+    expected = {
+        "area": (30 * 2 * 80 * 0.5, "mm2"),
+        "distance": (20 * 0.5, "mm"),
+        "width_ratio": (4.0, ""),
+        "height_ratio": (1.5, ""),
+    }
+    args = {"target": "liver", "reference": "spleen"}
+    for quantity, truth in expected.items():
+        request = {"image": 1, "quantity": quantity} | args
+        request = {"type": "tool_call", "id": "1", "name": "measure", "args": request}
+        for reply in (
+            call(context, quantity=quantity, **args),
+            measure.build(context).invoke(request),
+        ):
+            assert (reply.artifact.values["value"], reply.artifact.values["unit"]) == truth, (
+                quantity
+            )
+    diameters = call(context, quantity="diameters", target="liver").artifact.values
+    assert diameters["value"] == pytest.approx(math.hypot(60, 40), abs=2.0)
+    assert diameters["short_axis"] == pytest.approx(40 / math.cos(math.atan(40 / 60)), abs=2.0)
 
 
 def test_distance_of_points_and_structures(make_context: MakeContext) -> None:

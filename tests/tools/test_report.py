@@ -1,11 +1,13 @@
 from collections.abc import Sequence
 
+import pytest
+
 from overread.imaging.errors import PlannerUnavailable
 from overread.imaging.phantoms import generate
 from overread.imaging.study import ImageRef
 from overread.tools import measure, report, segment
 from overread.tools.base import Evidence, ToolContext
-from overread.tools.report_text import comparison, findings, impression
+from overread.tools.report_text import by_region, comparison, findings, impression, unassessed
 from overread.tools.reporting.compose import compose
 from overread.tools.reporting.markdown import render
 from tests.tools.conftest import MakeContext
@@ -146,10 +148,126 @@ def test_the_latest_of_equal_calls_counts() -> None:
     assert [str(sentence) for sentence in told] == ["Nodule: not found. [E3]"]
 
 
+def taken(view: str | None, number: int = 9) -> Evidence:
+    return evidence(number, tool="intake", modality="DX", view=view)
+
+
+def told_of(entry: Evidence, view: str | None = "PA", number: int = 9):
+    (sentence,) = findings([taken(view, number), entry], IMAGE)
+    return sentence
+
+
 def test_the_heart_is_enlarged_above_a_half() -> None:
-    (large,), (normal,) = findings([ctr(1, 0.51)], IMAGE), findings([ctr(1, 0.5)], IMAGE)
+    large, normal = told_of(ctr(1, 0.51)), told_of(ctr(1, 0.5))
     assert str(large) == "Cardiothoracic ratio 0.51, above 0.50. [E1]" and large.abnormal
     assert str(normal) == "Cardiothoracic ratio 0.5, not above 0.50. [E1]" and not normal.abnormal
+    assert [str(told) for told in impression([normal])] == [
+        "Looked for and not found: cardiomegaly. [E1]"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("view", "this"),
+    [("AP", "this one is AP"), (None, "that of this one is unknown"), ("LL", "this one is LL")],
+)
+def test_a_large_heart_is_called_in_pa_projection_alone(view: str | None, this: str) -> None:
+    told = told_of(ctr(1, 0.6), view)
+    reason = f"its limit of 0.50 holds in PA projection, and {this}"
+    assert str(told) == f"Cardiothoracic ratio 0.6, not judged: {reason}. [E1] [E9]"
+    assert not told.abnormal and impression([told]) == [told]
+    assert "cardiomegaly" in unassessed("chest-xray", [told])
+
+
+def test_ap_projection_enlarges_so_that_a_small_heart_is_small() -> None:
+    assert str(told_of(ctr(1, 0.45), "AP")) == "Cardiothoracic ratio 0.45, not above 0.50. [E1]"
+    assert "not judged" in str(told_of(ctr(1, 0.45), "LL"))
+
+
+def shift(value: float, error: float = 0.4, unit: str = "mm") -> Evidence:
+    facts = {"target": "ventricles", "reference": "brain", "towards": "left"}
+    amount = {"value": value, "unit": unit, "error": error}
+    return evidence(1, tool="measure", quantity="midline_shift", **facts, **amount)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "side", "abnormal", "absent"),
+    [
+        (16.0, 0.4, "at or above 5 mm", True, None),
+        (5.2, 0.4, "borderline: 5 mm lies within its error", False, None),
+        (4.8, 0.4, "borderline: 5 mm lies within its error", False, None),
+        (3.2, 0.4, "below 5 mm", False, "midline shift of 5 mm or more"),
+        (0.5, 0.4, "below 5 mm", False, "midline shift"),
+    ],
+)
+def test_a_midline_shift_is_held_to_its_limit(
+    value: float, error: float, side: str, abnormal: bool, absent: str | None
+) -> None:
+    told = told_of(shift(value, error))
+    amount = f"{value:g} ± {error:g} mm"
+    assert str(told) == f"Midline shift towards the patient's left: {amount}, {side}. [E1]"
+    assert told.abnormal is abnormal
+    summary = f"Looked for and not found: {absent}. [E1]" if absent else str(told)
+    assert [str(item) for item in impression([told])] == [summary]
+    assert unassessed("brain-mr", [told]) == ["lesion"]
+
+
+def test_a_shift_in_pixels_is_not_judged() -> None:
+    told = told_of(shift(16.0, unit="pixels"))
+    assert "16 ± 0.4 pixels, not judged: its limit of 5 mm needs the size of a pixel" in str(told)
+    assert not told.abnormal and "midline shift" in unassessed("brain-mr", [told])
+
+
+@pytest.mark.parametrize(
+    ("value", "side", "abnormal"),
+    [
+        (0.78, "at or above 0.70", True),
+        (0.72, "borderline: 0.70 lies within its error", False),
+        (0.45, "below 0.70", False),
+    ],
+)
+def test_a_cup_is_held_to_its_limit(value: float, side: str, abnormal: bool) -> None:
+    facts = {"target": "optic cup", "reference": "optic disc", "unit": "", "error": 0.03}
+    told = told_of(evidence(1, tool="measure", quantity="height_ratio", value=value, **facts))
+    assert str(told) == f"Vertical cup-to-disc ratio {value:g} ± 0.03, {side}. [E1]"
+    assert told.abnormal is abnormal and by_region([told]) == {"Eye": [told]}
+    if "below" in side:
+        assert "not found: enlarged optic cup." in str(impression([told])[0])
+
+
+def test_what_is_unsure_is_said_to_be() -> None:
+    found = {"found": True, "target": "nodule", "area_mm2": 30.0, "long_axis_mm": 6.0}
+    sure = told_of(evidence(1, **found))
+    unsure = told_of(evidence(1, **found).model_copy(update={"confidence": 0.05}))
+    assert str(sure) == "Nodule: long axis 6 mm, area 30 mm2. [E1]"
+    assert str(unsure) == "Possible nodule: long axis 6 mm, area 30 mm2, confidence 5 %. [E1]"
+    assert impression([unsure]) == [unsure]
+    absent = evidence(1, found=False, target="nodule").model_copy(update={"confidence": 0.4})
+    told = told_of(absent)
+    assert str(told) == "Nodule: not found, confidence 40 %. [E1]"
+    assert "Looked for and not found: nodule (confidence 40 %)." in str(impression([told])[0])
+    measured = told_of(shift(16.0).model_copy(update={"confidence": 0.5}))
+    assert str(measured).endswith("16 ± 0.4 mm, at or above 5 mm, confidence 50 %. [E1]")
+
+
+def test_an_outline_carried_through_its_series_tells_its_volume() -> None:
+    outline = {"found": True, "target": "cyst", "area_mm2": 1245.0, "long_axis_mm": 40.8}
+    carried = {"slices": 15, "slices_of": 21}
+    volume = {"volume_ml": 33.42, "error": 0.3}
+    told = told_of(evidence(1, tool="reader", **outline, **carried, **volume))
+    start = "Cyst: long axis 40.8 mm, area 1245 mm2,"
+    assert str(told) == f"{start} volume 33.4 ± 0.3 ml in 15 of 21 images. [E1]"
+    told = told_of(evidence(1, tool="reader", **outline, **carried))
+    assert str(told) == f"{start} seen in 15 of 21 images. [E1]"
+
+
+def test_both_diameters_are_told_with_their_errors() -> None:
+    facts = {"target": "cyst", "reference": None, "unit": "mm", "value": 23.0, "error": 1.2}
+    short = {"short_axis": 14.0, "short_axis_error": 0.9}
+    now = evidence(1, tool="quantify", quantity="diameters", **facts, **short)
+    assert str(told_of(now)) == "Diameters of cyst: 23 ± 1.2 x 14 ± 0.9 mm. [E1]"
+    before = now.model_copy(update={"id": "E2", "image": "old/s0/i0"})
+    (told,) = comparison([now, before], IMAGE, ["old/s0/i0"])
+    assert told.text.endswith("x 14 ± 0.9 mm, in the other image 23 ± 1.2 x 14 ± 0.9 mm.")
 
 
 def test_an_impression_never_says_more_than_was_looked_for() -> None:

@@ -5,9 +5,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from overread.agent.quantities import measured
+from overread.agent.steps import argument_schema
+from overread.agent.verifier import verify
 from overread.imaging.phantoms import Phantom, generate
 from overread.imaging.vocabulary import TARGETS
-from overread.tools.base import ToolContext
+from overread.tools.base import Evidence, ToolContext
+from overread.tools.bundled_segmenter import bundled_segmenter
 from overread.tools.segment import build
 from tests.tools.conftest import MakeContext, image_of
 
@@ -105,3 +109,57 @@ def test_the_planner_is_offered_what_the_segmenter_knows(make_context: MakeConte
     assert offered() == list(TARGETS)
     assert offered(names=("spleen", "pancreas")) == ["spleen", "pancreas"]
     assert offered(names=()) is None
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (40, 30)])
+def test_a_blank_image_is_refused(make_context: MakeContext, shape: tuple[int, int]) -> None:
+    phantom = generate("chest-xray", 3)
+    image = replace(image_of(phantom), pixels=np.full(shape, 7, np.float32), modality="OT")
+    context = make_context(phantom, images=[image], segmenter=bundled_segmenter)
+    reply = call(context, image=1, target="heart")
+    assert reply.status == "error" and reply.content.startswith("image 1 is blank")
+    outside = call(context, image=1, target="heart", points=[[900, 900, 1]])
+    assert outside.status == "error" and "outside the image" in outside.content
+
+
+def test_a_name_of_another_kind_of_image_is_a_message(make_context: MakeContext) -> None:
+    phantom = generate("brain-mr", 3)
+    context = make_context(phantom, segmenter=bundled_segmenter)
+    reply = call(context, image=1, target="nuclei")
+    assert reply.status == "error"
+    assert "knows nuclei in histology alone, and this image is MR" in reply.content
+    # Pointed at, it is outlined; what lies around it is not looked for either.
+    assert call(context, image=1, target="haemorrhage", points=[[90, 90, 1]]).status == "success"
+
+
+def test_what_the_confidence_is_of_is_a_value_and_not_in_the_sentence(
+    make_context: MakeContext,
+) -> None:
+    context = make_context(with_finding("chest-xray", "effusion"), segmenter=bundled_segmenter)
+    reply = call(context, image=1, target="heart")
+    values = reply.artifact.values
+    assert values["confidence_of"] == "probability that it is there, calibrated on phantoms"
+    assert 0.5 < float(values["dice"]) <= 1
+    assert "calibrated" not in reply.content and values["dice"] not in reply.content.split()
+
+
+def test_how_good_a_mask_is_lends_no_number_and_no_word_to_an_answer(
+    make_context: MakeContext,
+) -> None:
+    context = make_context(with_finding("chest-xray", "effusion"), segmenter=bundled_segmenter)
+    reply = call(context, image=1, target="heart")
+    entry = Evidence(
+        id="E1", tool="segment", arguments={"image": 1, "target": "heart"}, content=reply.content,
+        **reply.artifact.model_dump(),
+    )  # fmt: skip
+    assert float(reply.artifact.values["dice"]) not in [value for value, _ in measured(entry)]
+    assert verify("Surgery is expected [E1].", [entry])
+
+
+@pytest.mark.parametrize("third", [2, -1, 7])
+def test_a_point_is_in_or_out(make_context: MakeContext, third: int) -> None:
+    context = make_context(generate("chest-xray", 3))
+    reply = call(context, image=1, target="heart", points=[[5, 5, third]])
+    assert reply.status == "error" and "argument points" in reply.content
+    point = argument_schema(build(context))["properties"]["points"]["items"]
+    assert point["prefixItems"][2]["enum"] == [0, 1] and point["maxItems"] == 3

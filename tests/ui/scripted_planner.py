@@ -7,6 +7,7 @@ import json
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,7 @@ from typing import Any
 MODEL = "overread-planner"
 Step = dict[str, Any]
 REPORT = "Write a report of this image."
+SLOW_S = 3
 EVIDENCE = re.compile(r"^\[E([0-9]+)\]", re.MULTILINE)
 
 
@@ -76,6 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if "Wait for ever?" in str(request["messages"][-1]["content"]):
             threading.Event().wait(300)
+        if "Take your time:" in str(request["messages"]):
+            time.sleep(SLOW_S)
         if "response_format" in request:
             text = json.dumps(_step(request["messages"]))
         else:

@@ -10,12 +10,14 @@ from typing import Any
 import httpx2
 import pytest
 from gradio_client import Client, handle_file
+from playwright.sync_api import expect
 
 from overread.imaging.errors import ConfigError, InputError
 from overread.ui.access import ProxyAccess
 from overread.ui.belongings import Belongings
 from overread.ui.commands.chat import is_loopback
 from overread.ui.users import Users
+from tests.ui.browser import chromium
 from tests.ui.conftest import reading_room
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -200,6 +202,32 @@ def test_a_user_cannot_reach_what_is_anothers(guarded: str, chest: Path) -> None
         # A page of another site cannot set the header, so it cannot change anything.
         del ada.headers["X-Overread"]
         assert ada.request("DELETE", f"/reading/sessions/{session}").status_code == 403
+
+
+@pytest.mark.slow
+def test_what_one_user_opens_changes_no_other_users_examples(guarded: str, chest: Path) -> None:
+    """The file is another image of the study that is the first example."""
+    client = Client(guarded, auth=("ada", PASSWORDS["ada"]), verbose=False)
+    client.predict("Where is the thorax?", [handle_file(chest)], "", api_name="/ask")
+    own = Client(guarded, auth=("bob", PASSWORDS["bob"]), verbose=False)
+    mine = own.predict("What modality is it?", [], "", api_name="/ask")["session"]
+    with logged_in(guarded, "bob") as bob:
+        examples = bob.get(f"/reading/sessions/{mine}").json()["examples"]
+    assert [len(series["images"]) for item in examples for series in item["series"]] == [1] * 5
+
+
+@pytest.mark.slow
+def test_the_login_leads_where_the_link_did(guarded: str) -> None:
+    client = Client(guarded, auth=("ada", PASSWORDS["ada"]), verbose=False)
+    session = client.predict("What modality is it?", [], "", api_name="/ask")["session"]
+    with chromium() as page:
+        page.goto(f"{guarded}/#{session}")
+        for password in ("wrong wrong wrong", PASSWORDS["ada"]):
+            page.fill("#username", "ada")
+            page.fill("#password", password)
+            page.click("button")
+        expect(page.locator(f'[data-session="{session}"] [aria-current=true]')).to_have_count(1)
+        assert page.url.endswith(f"/#{session}")
 
 
 @pytest.mark.slow

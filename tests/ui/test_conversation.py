@@ -47,8 +47,8 @@ def test_an_error_is_one_sentence_and_the_tab_goes_on(
     broken = tmp_path / "broken.dcm"
     broken.write_bytes(chest.read_bytes()[:3000])
     page.set_input_files("#left input[type=file]", [str(broken)])
-    expect(page.locator("#chat .bot-row")).to_contain_text("broken.dcm")
-    expect(page.locator("#chat")).not_to_contain_text("Traceback")
+    expect(page.locator(".toast-body")).to_contain_text("broken.dcm")
+    expect(page.locator("body")).not_to_contain_text("Traceback")
     open_files(page, chest)
     ask(page, "What modality is it?")
     expect(page.locator("#chat")).to_contain_text("The modality is CR")
@@ -58,9 +58,16 @@ def test_stop_retry_and_edit(page: Page, room_url: str) -> None:
     enter(page, room_url)
     open_example(page, "Chest X-ray")
     ask(page, "Wait for ever?")
+    expect(page.locator("#chat")).to_contain_text("Planning the next step")
     page.click("#ask .stop-button")
     expect(page.locator("#chat")).to_contain_text("Stopped.")
     expect(page.locator("#ask .submit-button")).to_be_visible()
+    expect(page.locator("#chat .bot-row")).to_have_count(1)  # nothing more is said
+    page.get_by_role("button", name="Retry").last.click()
+    expect(page.locator("#ask .stop-button")).to_be_visible()
+    expect(page.locator("#ask .submit-button")).to_have_count(0)
+    page.click("#ask .stop-button")
+    expect(page.locator("#chat")).to_contain_text("Stopped.")
     ask(page, "What modality is it?")
     expect(page.locator("#chat")).to_contain_text("The modality is CR")
     page.get_by_role("button", name="Retry").last.click()
@@ -73,6 +80,96 @@ def test_stop_retry_and_edit(page: Page, room_url: str) -> None:
     expect(page.locator("#chat")).to_contain_text("See the outline")
     expect(page.locator("#chat")).not_to_contain_text("The modality is CR")
     expect(page.locator('#evidence [data-evidence="E2"]')).to_contain_text("thorax")
+
+
+def test_what_is_taken_back_is_not_shown_any_more(page: Page, room_url: str) -> None:
+    enter(page, room_url)
+    open_example(page, "Chest X-ray")
+    ask(page, "Where is the thorax?")
+    expect(pane(page)).to_have_attribute("data-evidence", "E2")
+    page.locator("#chat .user-row").last.hover()
+    page.get_by_role("button", name="Edit").last.click()
+    page.locator("#chat textarea").fill("What modality is it?")
+    page.get_by_role("button", name="Submit").first.click()
+    expect(page.locator("#chat")).to_contain_text("The modality is CR")
+    expect(page.locator("#evidence [data-evidence]")).to_have_count(1)
+    expect(pane(page)).not_to_have_attribute("data-evidence", "E2")
+
+
+def test_a_question_goes_on_while_its_page_is_reloaded(page: Page, room_url: str) -> None:
+    enter(page, room_url)
+    open_example(page, "Chest X-ray")
+    ask(page, "Take your time: where is the thorax?")
+    expect(page.locator("#chat")).to_contain_text("Planning the next step")
+    page.reload()
+    expect(page.locator("#ask .stop-button")).to_be_visible()
+    expect(page.locator("#chat")).to_contain_text("See the outline")
+    expect(page.locator("#ask .submit-button")).to_be_visible()
+    expect(page.locator("#ask .stop-button")).to_have_count(0)
+
+
+def test_a_second_tab_sees_a_question_and_can_stop_it(page: Page, room_url: str) -> None:
+    enter(page, room_url)
+    open_example(page, "Chest X-ray")
+    ask(page, "Wait for ever?")
+    expect(page.locator("#ask .stop-button")).to_be_visible()
+    other = page.context.new_page()
+    enter(other, page.url)
+    expect(other.locator("#chat")).to_contain_text("Wait for ever?")
+    other.click("#ask .stop-button")
+    for tab in (other, page):
+        expect(tab.locator("#chat")).to_contain_text("Stopped.")
+        expect(tab.locator("#ask .submit-button")).to_be_visible()
+
+
+def test_a_question_that_ends_does_not_call_its_page_back(page: Page, room_url: str) -> None:
+    enter(page, room_url)
+    open_example(page, "Chest X-ray")
+    ask(page, "Take your time: where is the thorax?")
+    expect(page.locator("#chat")).to_contain_text("Planning the next step")
+    first = page.url
+    page.click("#new-session")
+    expect(page).not_to_have_url(first)
+    expect(page.locator("#chat .user-row")).to_have_count(0)
+    open_example(page, "Brain MR")
+    page.fill("#ask textarea", "Typed for the second session")
+    second = page.url
+    session, told = first.split("#")[1], None
+    while not told:  # until the question has ended
+        page.wait_for_timeout(500)
+        script = "id => fetch(`/reading/sessions/${id}`).then(reply => reply.json())"
+        told = page.evaluate(script, session)["evidence"][1:]
+    page.wait_for_timeout(4000)
+    assert page.url == second
+    assert page.locator("#ask textarea").input_value() == "Typed for the second session"
+    expect(page.locator("#chat")).not_to_contain_text("See the outline")
+    page.go_back()
+    expect(page.locator("#chat")).to_contain_text("See the outline")
+    assert page.url == first
+
+
+def test_an_empty_question_is_none(page: Page, room_url: str) -> None:
+    enter(page, room_url)
+    page.locator("#ask textarea").fill("  ")
+    page.locator("#ask textarea").press("Enter")
+    ask(page, "What modality is it?")
+    expect(page.locator("#chat .bot-row")).to_have_count(1)
+    expect(page.locator("#chat .user-row")).to_have_count(1)
+
+
+def test_a_session_that_is_gone_is_said_to_be(page: Page, room_url: str) -> None:
+    enter(page, room_url)
+    open_example(page, "Chest X-ray")
+    ask(page, "What modality is it?")
+    expect(page.locator("#chat")).to_contain_text("The modality is CR")
+    gone = page.url.split("#s-")[1]
+    page.evaluate(
+        "id => fetch(`/reading/sessions/s-${id}`, {method: 'DELETE', headers: {'X-Overread': '1'}})",
+        gone,
+    )
+    ask(page, "Where is the thorax?")
+    expect(page.locator(".toast-body")).to_contain_text("not here any more")
+    expect(page.locator("#chat .user-row")).to_have_count(0)
 
 
 def test_two_tabs_have_two_sessions(page: Page, room_url: str) -> None:

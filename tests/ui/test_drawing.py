@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.ui.browser import ask, at, chromium, drag, enter, open_example, pane
+from tests.ui.browser import ask, at, chromium, drag, enter, open_example, open_files, pane
 
 pytestmark = pytest.mark.slow
 
@@ -83,3 +85,90 @@ def test_an_accepted_outline_is_evidence_by_the_reader(
     expect(card).to_contain_text("my shadow")
     card.click()
     expect(pane(page)).to_have_attribute("data-layers", "my shadow")
+
+
+def outlined(page: Page) -> int:
+    """Return how many points of the left image have the colour of the reader's outline."""
+    script = """element => {
+        const canvas = element.querySelector('canvas');
+        const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+        let count = 0;
+        for (let i = 0; i < data.length; i += 4)
+            count += data[i] > data[i + 1] + 40 && data[i + 2] > data[i + 1];
+        return count;
+    }"""
+    return int(pane(page).evaluate(script))
+
+
+def test_a_stroke_on_a_large_image_touches_what_lies_around_it(
+    page: Page, room_url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "large.png"
+    PIL.Image.fromarray(np.full((3000, 2500), 90, np.uint8)).save(path)
+    enter(page, room_url)
+    open_files(page, path)
+    expect(pane(page).locator(".facts")).to_contain_text("resolution 1:2")
+    page.click("[data-tool=brush]")
+    drag(page, (0.4, 0.5), (0.6, 0.5))
+    before = changed(page, 0)
+    page.evaluate("""() => {
+        window.touched = 0;
+        const own = CanvasRenderingContext2D.prototype;
+        const [put, draw] = [own.putImageData, own.drawImage];
+        own.putImageData = function (part, ...rest) {
+            window.touched += part.width * part.height;
+            return put.call(this, part, ...rest);
+        };
+        own.drawImage = function (...given) {
+            window.touched += this.canvas.width * this.canvas.height;
+            return draw.apply(this, given);
+        };
+    }""")
+    page.click("[data-tool=eraser]")
+    drag(page, *[(0.5 + 0.01 * step, 0.4 + 0.01 * step) for step in range(10)])
+    assert changed(page, before) < before
+    # 27 moves; each of them drew the whole mask, seven times over.
+    assert page.evaluate("window.touched") < 4 * 3000 * 2500
+
+
+def test_masks_are_hidden_until_asked_for(page: Page, room_url: str) -> None:
+    enter(page, room_url)
+    open_example(page, "Chest X-ray")
+    page.click("[data-tool=brush]")
+    drag(page, (0.4, 0.5), (0.6, 0.5))
+    before = outlined(page)
+    assert before > 100
+    hide = page.locator("[data-action=hide]")
+    expect(hide).to_have_attribute("aria-pressed", "false")
+    hide.click()
+    expect(hide).to_have_attribute("aria-pressed", "true")
+    assert outlined(page) == 0
+    hide.click()
+    assert outlined(page) == before
+    hide.click()
+    drag(page, (0.4, 0.6), (0.6, 0.6))
+    expect(hide).to_have_attribute("aria-pressed", "false")
+    assert outlined(page) > before
+    hide.click()
+    page.get_by_label("Name of the outline").fill("stroke")
+    page.click("[data-action=accept]")
+    expect(pane(page)).to_have_attribute("data-layers", "stroke")
+    expect(hide).to_have_attribute("aria-pressed", "false")
+
+
+def test_where_nothing_can_be_drawn_is_told(page: Page, room_url: str) -> None:
+    enter(page, room_url)
+    open_example(page, "Chest X-ray")
+    status = page.locator("#viewer-status")
+    page.click("[data-tool=point]")
+    page.mouse.click(*at(page, 0.02, 0.5))
+    expect(status).to_have_text("That is outside the image.")
+    page.click("[data-tool=box]")
+    page.mouse.click(*at(page, 0.5, 0.5))
+    expect(status).to_have_text("Drag a box over a part of the image.")
+    drag(page, (0.02, 0.3), (0.5, 0.7))
+    expect(status).to_contain_text("mean probability")
+    page.click("[data-action=compare]")
+    open_example(page, "Brain MR")
+    page.mouse.click(*at(page, 0.5, 0.5, 1))
+    expect(status).to_have_text("Drawing is on the left image.")

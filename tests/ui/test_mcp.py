@@ -95,6 +95,17 @@ async def test_a_client_opens_segments_measures_and_reads_the_mask(connect) -> N
         assert report["evidence"][0]["values"]["rests_on"] == "E2"
 
 
+async def test_tools_tell_whether_they_store_anything(connect) -> None:
+    async with connect(OVERREAD_SYNTHESIS__ENABLED="true") as client:
+        listed = {tool.name: tool.annotations for tool in (await client.list_tools()).tools}
+    assert {name for name, hints in listed.items() if hints.read_only_hint} == {
+        "classify",
+        "look_up",
+    }
+    assert {"open_image", "segment", "synthesise"} <= set(listed)
+    assert not any(hints.destructive_hint or hints.open_world_hint for hints in listed.values())
+
+
 async def test_an_image_is_sent_as_content_and_leaves_no_upload(
     connect, data_dir: Path, chest: Path
 ) -> None:
@@ -135,6 +146,11 @@ async def test_what_cannot_be_done_is_one_sentence(connect) -> None:
             ("segment", {"session": session, "image": 2, "target": "heart"}, "no image 2"),
             ("segment", {"session": session, "image": 1, "target": "femur"}, "femur"),
             ("segment", {"session": session, "image": 1}, "target"),
+            (
+                "segment",
+                {"session": session, "image": 1, "target": "heart", "points": [[5, 5, 2]]},
+                "points",
+            ),
             ("steal", {"session": session}, "no tool 'steal'"),
         ]
         for tool, arguments, reason in cases:

@@ -32,6 +32,11 @@ def test_a_report_is_edited_signed_and_exported(run: Run, session: str, tmp_path
     edited = run("report", "--session", session, "--edit", EDITOR=str(editor))
     assert edited.returncode == 0, edited.stderr
     assert "1. Left effusion, tapped today. [E2]" in edited.stdout
+    editor.write_text("#!/bin/sh\nsed -i '/^## Comparison/d; s/tapped today/drained/' \"$1\"\n")
+    refused = run("report", "--session", session, "--edit", EDITOR=str(editor))
+    assert refused.returncode == 2 and "## Comparison" in refused.stderr, refused.stderr
+    kept = tmp_path / "cwd" / f"refused-{session}.md"
+    assert kept.name in refused.stderr and "drained" in kept.read_text()
     early = tmp_path / "early"
     unsigned = run("report", "--session", session, "--export", "pdf", "--out", early)
     assert unsigned.returncode == 0, unsigned.stderr

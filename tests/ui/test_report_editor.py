@@ -1,6 +1,7 @@
 """Edit, compare, sign and export a report; ratings and edits as pairs for training."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,3 +92,76 @@ def test_without_consent_nothing_is_written(page: Page, room_url: str, room_data
     page.get_by_role("button", name="Dislike", exact=True).last.click()
     expect(page.locator("body")).to_contain_text("Kept with this session.")
     assert sorted((room_data / "feedback").rglob("*")) == before
+
+
+def reported(page: Page, room_url: str, example: str = "Chest X-ray") -> None:
+    """Ask for a report of an example, and look at it."""
+    enter(page, room_url)
+    open_example(page, example)
+    ask(page, "Write a report of this image.")
+    expect(page.locator("#chat")).to_contain_text("A draft report was written")
+    page.get_by_role("tab", name="Report").click()
+    expect(page.locator("#report textarea")).to_be_editable()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("button", ["#save-report", "#sign", "#draft-report"])
+def test_what_is_refused_takes_no_word_away(page: Page, room_url: str, button: str) -> None:
+    reported(page, room_url)
+    editor = page.locator("#report textarea")
+    typed = editor.input_value().replace("## Comparison", "") + "- Typed by hand.\n"
+    editor.fill(typed)
+    page.click(button)
+    expect(page.locator(".toast-body.error")).to_be_visible()
+    page.wait_for_timeout(1000)
+    assert editor.input_value() == typed
+    expect(page.locator("#report-status")).to_contain_text("DRAFT")
+
+
+@pytest.mark.slow
+def test_what_is_typed_outlasts_other_sessions_and_a_reload(page: Page, room_url: str) -> None:
+    reported(page, room_url)
+    editor = page.locator("#report textarea")
+    editor.press("Control+End")
+    editor.press_sequentially("- Typed.")
+    first = page.url
+    expect(page.locator("#report-status")).to_contain_text("DRAFT")
+    page.click("#new-session")
+    expect(editor).not_to_be_editable()
+    page.goto(first)
+    page.reload()
+    page.get_by_role("tab", name="Report").click()
+    expect(editor).to_have_value(re.compile(r"- Typed\.\s*$"))
+
+
+@pytest.mark.slow
+def test_consent_is_a_session_s_own_and_can_be_withdrawn(
+    page: Page, room_url: str, room_data: Path
+) -> None:
+    feedback = room_data / "feedback" / "local" / "feedback.jsonl"
+    box = page.get_by_label("may be used to train")
+
+    def asked_and_liked() -> None:
+        ask(page, "What modality is it?")
+        expect(page.locator("#chat")).to_contain_text("The modality is")
+        page.get_by_role("button", name="Like", exact=True).last.click()
+
+    enter(page, room_url)
+    open_example(page, "Chest X-ray")
+    box.check()
+    asked_and_liked()
+    expect(page.locator("body")).to_contain_text("noted for training")
+    first, lines = page.url, feedback.read_text().splitlines()
+    page.click("#new-session")
+    expect(box).not_to_be_checked()
+    open_example(page, "Chest X-ray")
+    asked_and_liked()
+    expect(page.locator("body")).to_contain_text("Kept with this session.")
+    assert feedback.read_text().splitlines() == lines
+    page.go_back()
+    expect(box).to_be_checked()
+    assert page.url == first
+    box.uncheck()
+    expect(page.locator("body")).to_contain_text("Nothing of this session is kept")
+    session = first.split("#")[1]
+    assert not feedback.exists() or session not in feedback.read_text()

@@ -37,6 +37,14 @@ def test_the_command_is_off_until_it_is_allowed(run: Run, tmp_path: Path) -> Non
     assert done.stderr.count("\n") == 1 and not (tmp_path / "made").exists()
 
 
+def test_what_is_not_understood_is_not_made(run: Run, tmp_path: Path) -> None:
+    done = run(
+        "synthesise", "knee MR with tear", "--out", tmp_path / "made", OVERREAD_SYNTHESIS__ENABLED="true"
+    )  # fmt: skip
+    assert done.returncode == 2 and "do not know 'knee'" in done.stderr
+    assert not (tmp_path / "made").exists()
+
+
 def test_it_is_labelled_wherever_it_is_stored(made: Path, data_dir: Path) -> None:
     resources = Resources(Config(data_dir=data_dir))
     (ref,) = register(resources, [made], 1)

@@ -54,7 +54,7 @@ def test_stopping_leaves_nothing_running() -> None:
     view = View()
     view.start(1, "segment", "")
     view.start(2, "measure", "")
-    view.stop()
+    view.end("Stopped.")
     statuses = [message["metadata"]["status"] for message in view.messages[:2]]
     assert statuses == ["done", "done"]
     assert view.messages[-1]["content"].startswith("Stopped")

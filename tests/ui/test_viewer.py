@@ -95,6 +95,41 @@ def test_slices_by_wheel_slider_and_keys_and_windows_by_number(
     expect(pane(page)).to_have_attribute("data-window", "51/101")
 
 
+def test_the_view_stays_where_it_is_when_its_pane_changes(page: Page, room_url: str) -> None:
+    enter(page, room_url)
+    open_example(page, "Brain MR")
+    page.mouse.move(*at(page, 0.6, 0.4))
+    page.mouse.wheel(300, 10)
+    page.mouse.wheel(0, -300)
+    expect(pane(page)).to_have_attribute("data-zoom", "1.15")
+    for _ in range(9):
+        page.mouse.wheel(0, -100)
+    expect(pane(page)).to_have_attribute("data-zoom", "4.05")
+    look = """element => {
+        const canvas = element.querySelector('canvas');
+        const [x, y] = [canvas.width / 2 - 20, canvas.height / 2 - 20];
+        const data = canvas.getContext('2d').getImageData(x, y, 40, 40).data;
+        return data.reduce((sum, value) => sum + value, 0) / data.length;
+    }"""
+    centre, before = pane(page).get_attribute("data-centre"), pane(page).evaluate(look)
+    page.click("[data-action=compare]")
+    expect(pane(page, 1)).to_be_visible()
+    expect(pane(page)).to_have_attribute("data-centre", str(centre))
+    assert abs(pane(page).evaluate(look) - before) < 6
+    page.set_viewport_size({"width": 1100, "height": 700})
+    page.wait_for_timeout(200)
+    assert abs(pane(page).evaluate(look) - before) < 6
+
+
+def test_words_over_an_image_have_a_dark_rim(page: Page, room_url: str) -> None:
+    enter(page, room_url)
+    open_example(page, "Chest X-ray")
+    style = "e => [getComputedStyle(e).webkitTextStroke, getComputedStyle(e).paintOrder]"
+    stroke, order = pane(page).locator(".facts").evaluate(style)
+    assert stroke == "3px rgb(0, 0, 0)"
+    assert order.startswith("stroke")
+
+
 def test_an_outline_is_followed_through_the_slices(page: Page, room_url: str, volume: Path) -> None:
     enter(page, room_url)
     open_files(page, volume)

@@ -4,12 +4,18 @@ What has no code there gets one of our own scheme, 99OVERREAD, with the plain na
 an honest name is better than a code that was guessed.
 """
 
+import hashlib
+import re
+
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from overread.imaging.vocabulary import FINDINGS
+from overread.imaging.vocabulary import DOMAINS, FINDINGS
+from overread.tools.reporting.dicom_text import line
 
 SCHEME = "99OVERREAD"
+
+SIDES: dict[str, Code] = {"left": codes.SCT.Left, "right": codes.SCT.Right}
 
 _NAMED: dict[str, Code] = {
     "heart": codes.SCT.Heart,
@@ -34,6 +40,7 @@ _NAMED: dict[str, Code] = {
     "mass": codes.SCT.Mass,
     "haemorrhage": codes.SCT.Hemorrhage,
     "area": codes.SCT.Area,
+    "distance": codes.DCM.Distance,
     "long_axis": codes.SCT.LongAxis,
     "short_axis": codes.SCT.ShortAxis,
     "width": codes.SCT.Width,
@@ -49,6 +56,10 @@ _UNITS: dict[str, Code] = {
     "% of the picture": codes.UCUM.Percent,
     "": codes.UCUM.NoUnits,
 }
+_STRUCTURES = frozenset(name for structures, _ in DOMAINS.values() for name in structures)
+_FINDING = re.compile(rf"\b(?:{'|'.join(FINDINGS)})s?\b", re.IGNORECASE)
+_SIDE = re.compile(rf"\b(?:{'|'.join(SIDES)})\b", re.IGNORECASE)
+_LONGEST, _HASHED = 16, 7
 
 
 def concept(name: str) -> Code:
@@ -57,18 +68,42 @@ def concept(name: str) -> Code:
     >>> concept("heart").value, concept("optic cup").scheme_designator
     ('80891009', '99OVERREAD')
     """
-    return _NAMED.get(name) or Code(
-        name.replace(" ", "_")[:16], SCHEME, name.replace("_", " ")[:64]
-    )
+    return _NAMED.get(name) or _own(name)
 
 
 def category(name: str) -> Code:
-    """Return whether a segment is anatomy or an abnormality, as a code (CID 7150)."""
-    if name in FINDINGS:
+    """Return whether a segment is anatomy or an abnormality, as a code (CID 7150).
+
+    A reader may outline anything under a name of their own. Where the name holds a finding, it is
+    an abnormality. Of other words we know neither; the list has no "unknown", and "Tissue", which
+    other programs give a segment without a meaning, claims least.
+    """
+    if name in _STRUCTURES:
+        return codes.SCT.AnatomicalStructure
+    if _FINDING.search(name):
         return codes.SCT.MorphologicallyAbnormalStructure
-    return codes.SCT.AnatomicalStructure
+    return codes.SCT.Tissue
+
+
+def laterality(name: str) -> Code | None:
+    """Return the side that a name states (CID 244); None if it states none, or both.
+
+    >>> laterality("left kidney").meaning, laterality("liver")
+    ('Left', None)
+    """
+    sides = {found.lower() for found in _SIDE.findall(name)}
+    return SIDES[sides.pop()] if len(sides) == 1 else None
 
 
 def unit(name: str) -> Code:
     """Return the UCUM code of a unit as tools write it; one of our own for what UCUM lacks."""
-    return _UNITS.get(name) or Code(name.replace(" ", "_")[:16], SCHEME, name[:64])
+    return _UNITS.get(name) or _own(name)
+
+
+def _own(name: str) -> Code:
+    """Return a code of our scheme, another for each name: a value has 16 characters (SH)."""
+    value = re.sub(r"[^A-Za-z0-9._-]+", "_", name)
+    if len(value) > _LONGEST or value != name.replace(" ", "_"):
+        digest = hashlib.sha256(name.encode()).hexdigest()[:_HASHED]
+        value = f"{value[: _LONGEST - _HASHED - 1]}_{digest}"
+    return Code(value, SCHEME, line(name.replace("_", " ")))

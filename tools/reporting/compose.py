@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from overread.imaging.archive import Archive
 from overread.imaging.errors import InputError
 from overread.imaging.study import ImageRef
+from overread.imaging.synthetic import HEADER
 from overread.tools import report_text
 from overread.tools.base import Evidence
 from overread.tools.dates import apart
@@ -50,6 +51,7 @@ def compose(
         "title": template.title,
         "modality": picture.modality,
         "body_part": picture.body_part,
+        "synthetic": HEADER in study.header,
         "technique": (_statement(report_text.technique(evidence, picture)),),
         "comparison": _comparison(evidence, reference, others, archive),
         "findings": _regions(template, sentences),

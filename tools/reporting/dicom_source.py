@@ -1,12 +1,13 @@
 """De-identified images of the archive as DICOM: what a segmentation or a report refers to.
 
-The archive keeps no DICOM files, so images are written anew: CT and MR slices as such, anything
-else (radiographs, ultrasound, PNG, JPEG, NIfTI, video frames) as Secondary Capture. They carry
-pseudonyms and UIDs of their own, derived from the image references, so that a study exported twice
-is the same study.
+The archive keeps no DICOM files, so images are written anew: CT and MR slices whose place in the
+patient is known as such, anything else (radiographs, ultrasound, PNG, JPEG, video frames, slices
+without a position) as Secondary Capture. They carry pseudonyms and UIDs of their own, derived from
+the image references, so that a study exported twice is the same study.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +25,12 @@ from pydicom.uid import (
 from overread import __version__
 from overread.imaging.archive import Archive, SeriesRecord
 from overread.imaging.study import Image, ImageRef, Plane
+from overread.imaging.synthetic import HEADER, WORDS
+from overread.tools.reporting.dicom_text import person_name
+from overread.tools.reporting.model import SYNTHETIC, StructuredReport
 
 MANUFACTURER = "Overread"
+_SECONDARY = SecondaryCaptureImageStorage
 _CLASSES = {"CT": CTImageStorage, "MR": MRImageStorage}
 _SHEAR = 1e-3
 
@@ -39,9 +44,10 @@ def uid(*key: object) -> UID:
     return UID(f"2.25.{int(digest[:32], 16)}")
 
 
-def person_name(name: str) -> str:
-    """Return a name in DICOM's form, whose components "^" parts; ours has one (PS3.5, 6.2.1)."""
-    return f"{name.replace('^', ' ').replace('=', ' ')}^"
+def described(report: StructuredReport, what: str) -> str:
+    """Return what an object is, for its lists: DRAFT until signed, SYNTHETIC if made up."""
+    marks = ["DRAFT"] * (not report.is_signed) + ["SYNTHETIC"] * report.synthetic
+    return " - ".join([*marks, what])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,19 +62,24 @@ def source_image(archive: Archive, ref: ImageRef) -> SourceImage:
     """Return an image as a DICOM object with its pixels.
 
     Whole numbers in a range of 16 bits, as scanners give them, are kept exactly; others are scaled
-    to 16 bits. The plane is the original's, or follows from a NIfTI file's affine.
+    to 16 bits. The plane is the original's, or follows from a NIfTI file's affine; there is none
+    where the size of pixels is not known.
 
     Raises:
         UnknownReference: The image is not in the archive.
     """
     image, study, series = archive.load(ref), archive.study(ref.study_id), archive.series(ref)
     number = series.refs.index(ref) + 1
-    sop_class = _CLASSES.get(image.modality, SecondaryCaptureImageStorage)
+    plane = image.plane or _from_affine(series, number - 1, ref)
+    if image.spacing_mm is None:
+        plane = None
+    # The objects of scanners must have a plane.
+    sop_class = _SECONDARY if plane is None else _CLASSES.get(image.modality, _SECONDARY)
     data = Dataset()
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     data.SOPClassUID = sop_class
-    data.SOPInstanceUID = uid("instance", ref)
+    data.SOPInstanceUID = uid("instance", ref, sop_class)
     data.file_meta.MediaStorageSOPClassUID = sop_class
     data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
     data.StudyInstanceUID = uid("study", ref.study_id)
@@ -86,8 +97,9 @@ def source_image(archive: Archive, ref: ImageRef) -> SourceImage:
     data.StudyTime = data.SeriesDate = data.SeriesTime = ""
     data.SeriesNumber, data.InstanceNumber = 1, number
     data.Modality = image.modality
-    if image.body_part:
-        data.BodyPartExamined = image.body_part.upper()[:16]
+    part = re.sub(r"[^A-Z0-9_]+", " ", (image.body_part or "").upper())[:16].strip()
+    if part:
+        data.BodyPartExamined = part
     else:
         data.Laterality = ""  # needed where the body part may be one of a pair (PS3.3, C.7.3.1)
     data.Manufacturer, data.ManufacturerModelName = MANUFACTURER, "Overread"
@@ -110,8 +122,11 @@ def source_image(archive: Archive, ref: ImageRef) -> SourceImage:
     facts: dict[str, Any] = next((item for item in told if item["id"] == ref.series), {})
     if (burned_in := facts.get("burned_in_annotation")) in ("YES", "NO"):
         data.BurnedInAnnotation = burned_in
+    if HEADER in study.header:
+        data.SyntheticData, data.SeriesDescription = "YES", WORDS
+        data.ImageComments = SYNTHETIC
     thickness = facts.get("SliceThickness") or series.slice_spacing_mm
-    _geometry(data, image, image.plane or _from_affine(series, number - 1, ref), thickness)
+    _geometry(data, image, plane, thickness)
     _pixels(data, image)
     return SourceImage(ref, data)
 

@@ -46,7 +46,7 @@ def _dicom(kind: str) -> Callable[[StructuredReport, Archive, ArtifactStore], li
     def write(report: StructuredReport, archive: Archive, store: ArtifactStore) -> list[Exported]:
         from overread.tools.reporting.dicom_source import source_image
         from overread.tools.reporting.masks import outlined
-        from overread.tools.reporting.seg import segmentation
+        from overread.tools.reporting.seg import segmentations
         from overread.tools.reporting.sr import structured_report
 
         masks = outlined(report, store)
@@ -54,13 +54,14 @@ def _dicom(kind: str) -> Callable[[StructuredReport, Archive, ArtifactStore], li
         refs = {item.image for item in masks} | ({own} if kind == "sr" or not masks else set())
         order = archive.series(own).refs
         sources = [source_image(archive, ref) for ref in sorted(refs, key=order.index)]
-        segments = segmentation(report, masks, sources) if masks or kind == "seg" else None
+        segments = segmentations(report, masks, sources) if masks or kind == "seg" else []
         files = [
             _file(report, f"image-{number}", "dcm", _bytes(source.dataset), marked=False)
             for number, source in enumerate(sources, start=1)
         ]
-        if segments is not None:
-            files.append(_file(report, "segmentation", "dcm", _bytes(segments)))
+        for number, one in enumerate(segments, start=1):
+            stem = "segmentation" if len(segments) == 1 else f"segmentation-{number}"
+            files.append(_file(report, stem, "dcm", _bytes(one)))
         if kind == "sr":
             document = structured_report(report, sources, masks, segments)
             files.append(_file(report, "report", "sr.dcm", _bytes(document)))

@@ -14,14 +14,15 @@ from fhir.resources.R4B.bundle import Bundle
 from overread import __version__
 from overread.tools.base import Evidence
 from overread.tools.reporting import markdown
-from overread.tools.reporting.model import StructuredReport
+from overread.tools.reporting.figures import Figure, figures, series_volume, structure
+from overread.tools.reporting.model import SYNTHETIC, StructuredReport
 from overread.tools.reporting.templates import template_named
 
 _LOINC, _UCUM = "http://loinc.org", "http://unitsofmeasure.org"
 _CATEGORY = "http://terminology.hl7.org/CodeSystem/v2-0074"
 _SPACE = uuid.UUID("5b6c2f0e-0d0f-5a68-9d0e-6f1c0c1d9a01")
 _CODES = {"mm": "mm", "mm2": "mm2", "mm3": "mm3", "ml": "mL", "HU": "[hnsf'U]", "": "1"}
-_MEASURED = {"area_mm2": ("area", "mm2"), "long_axis_mm": ("long axis", "mm")}
+_UNCERTAINTY = "http://hl7.org/fhir/StructureDefinition/iso21090-uncertainty"
 _ID = re.compile(r"[^A-Za-z0-9.-]")
 
 
@@ -97,19 +98,32 @@ def _observation(entry: Evidence, report: StructuredReport, urls: dict[str, str]
     }
     if side := values.get("patient_side"):
         found["bodySite"] = {"text": f"patient's {side}"}
+    if report.synthetic:
+        found["note"].append({"text": SYNTHETIC})
+    told = figures(entry)
     if "found" in values:
         found |= {"code": {"text": target}, "valueBoolean": bool(values["found"])}
-        components = [
-            {"code": {"text": f"{name} of {target}"}, "valueQuantity": _quantity(value, unit)}
-            for key, (name, unit) in _MEASURED.items()
-            if isinstance(value := values.get(key), float)
-        ]
-        return found | ({"component": components} if components else {})
-    what = f"{str(values['quantity']).replace('_', ' ')} of {target}"
-    if values.get("reference"):
-        what += f" to {values['reference']}"
-    quantity = _quantity(float(values["value"] or 0), str(values["unit"]))
-    return found | {"code": {"text": what}, "valueQuantity": quantity}
+        if volume := series_volume(entry):
+            told.append(volume)
+    elif len(told) == 1:
+        return found | {
+            "code": {"text": _what(entry, told[0])},
+            "valueQuantity": _quantity(told[0]),
+        }
+    else:
+        found["code"] = {"text": f"{str(values['quantity']).replace('_', ' ')} of {target}"}
+    components = [
+        {"code": {"text": _what(entry, one)}, "valueQuantity": _quantity(one)} for one in told
+    ]
+    return found | ({"component": components} if components else {})
+
+
+def _what(entry: Evidence, figure: Figure) -> str:
+    name = figure.name.replace("_", " ")
+    if figure.name == "distance" and structure(entry) is None:
+        return "distance between two places"
+    what = f"{name} of {entry.values['target']}"
+    return what if figure.reference is None else f"{what} to {figure.reference}"
 
 
 def _category(code: str) -> dict[str, Any]:
@@ -117,16 +131,25 @@ def _category(code: str) -> dict[str, Any]:
     return {"coding": [{"system": system, "code": code}]}
 
 
-def _quantity(value: float, unit: str) -> dict[str, Any]:
-    quantity: dict[str, Any] = {"value": value, "unit": unit or "1"}
-    return quantity | ({"system": _UCUM, "code": _CODES[unit]} if unit in _CODES else {})
+def _quantity(figure: Figure) -> dict[str, Any]:
+    """Return a number, with its standard deviation where it is known.
+
+    Source: FHIR R4, extension iso21090-uncertainty.
+    """
+    quantity: dict[str, Any] = {"value": figure.value, "unit": figure.unit or "1"}
+    if figure.unit in _CODES:
+        quantity |= {"system": _UCUM, "code": _CODES[figure.unit]}
+    if figure.error is not None:
+        quantity["extension"] = [{"url": _UNCERTAINTY, "valueDecimal": figure.error}]
+    return quantity
 
 
 def _diagnostic_report(
     report: StructuredReport, results: list[Evidence], urls: dict[str, str]
 ) -> dict[str, Any]:
     code, name = template_named(report.template).loinc
-    conclusion = " ".join(str(statement) for statement in report.impression)
+    marks = [SYNTHETIC] if report.synthetic else []
+    conclusion = " ".join([*marks, *(str(statement) for statement in report.impression)])
     written = markdown.render(report).encode()
     found: dict[str, Any] = {
         "resourceType": "DiagnosticReport",

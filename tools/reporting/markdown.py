@@ -8,12 +8,14 @@ from pydantic import ValidationError
 from overread.imaging.errors import InputError
 from overread.tools import report_text
 from overread.tools.fence import clean
-from overread.tools.reporting.model import Region, Statement, StructuredReport
+from overread.tools.reporting.model import SYNTHETIC, Region, Statement, StructuredReport
 
 SECTIONS = ("Technique", "Comparison", "Findings", "Impression")
 _NOT_ASSESSED = "Not assessed"
 _EVIDENCE = "Evidence"
 _CITATION = re.compile(r"\s*\[(E[1-9][0-9]*)\]")
+_MAX_CHARS = 2000
+"""Of a sentence; what `Statement` takes."""
 _BULLET = re.compile(r"^(?:[-*]|[0-9]+\.)\s+")
 
 
@@ -28,6 +30,8 @@ def banner(report: StructuredReport) -> str:
 def render(report: StructuredReport) -> str:
     """Return the report as Markdown; a draft says so in its title and below it."""
     lines = [f"# {report.title}{'' if report.is_signed else ' - DRAFT'}", ""]
+    if report.synthetic:
+        lines += [f"> **{SYNTHETIC}**", ">"]
     lines += [f"> {banner(report)}", "", f"Image `{report.image}`", ""]
     lines += ["## Technique", "", *_bullets(report.technique), ""]
     lines += ["## Comparison", "", *_bullets(report.comparison), ""]
@@ -59,7 +63,7 @@ def parse(text: str, base: StructuredReport) -> StructuredReport:
 
     Raises:
         InputError: The draft is signed, a section is unknown or missing, there is no impression,
-            or a sentence cites evidence that is not there.
+            or a sentence is too long or cites evidence that is not there.
     """
     if base.is_signed:
         raise InputError(f"the report was signed by {base.signer}; draft it again to change it")
@@ -69,7 +73,7 @@ def parse(text: str, base: StructuredReport) -> StructuredReport:
     not_assessed: list[str] = []
     seen: set[str] = set()
     section = region = ""
-    for line in clean(text).splitlines():
+    for number, line in enumerate(clean(text).splitlines(), start=1):
         line = line.strip()
         if line.startswith("### ") and section == "Findings":
             region = line[4:].strip()
@@ -87,7 +91,8 @@ def parse(text: str, base: StructuredReport) -> StructuredReport:
         elif region == _NOT_ASSESSED:
             not_assessed.append(_BULLET.sub("", line))
         else:
-            statement = _statement(_BULLET.sub("", line), before)
+            where = f"in line {number}, under '{region or section:.60}',"
+            statement = _statement(_BULLET.sub("", line), before, where)
             if section == "Findings":
                 regions.setdefault(region or "Other", []).append(statement)
             else:
@@ -110,10 +115,15 @@ def parse(text: str, base: StructuredReport) -> StructuredReport:
         raise InputError(f"the edited report cannot be used: {reason}") from error
 
 
-def _statement(line: str, before: dict[str, Statement]) -> Statement:
+def _statement(line: str, before: dict[str, Statement], where: str) -> Statement:
     cited = tuple(dict.fromkeys(_CITATION.findall(line)))
     text = " ".join(_CITATION.sub("", line).split())
-    own = Statement(text=text[:2000] or "(empty)", evidence=cited, origin="reader")
+    if len(text) > _MAX_CHARS:
+        raise InputError(
+            f"the sentence {where} has {len(text):,} characters; at most {_MAX_CHARS:,} are allowed, "
+            "so put it into several lines"
+        )
+    own = Statement(text=text or "(empty)", evidence=cited, origin="reader")
     return before.get(str(own), own)
 
 

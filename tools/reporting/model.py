@@ -10,6 +10,9 @@ from overread.tools.base import Evidence
 
 Origin = Literal["evidence", "record", "reader"]
 
+SYNTHETIC = "The image is synthetic: made by a program, of no patient."
+"""What every export of a made-up image says, whatever a reader writes or strikes out."""
+
 
 class Statement(BaseModel, frozen=True, extra="forbid"):
     """One sentence.
@@ -53,7 +56,7 @@ class StructuredReport(BaseModel, frozen=True, extra="forbid"):
     Attributes:
         image: Its reference. study_id, patient_id: Pseudonyms.
         template: Name of the template that ordered it. title: For people.
-        modality, body_part: Of the image.
+        modality, body_part: Of the image. synthetic: Whether it was made up.
         technique, comparison, findings, impression: What it says.
         not_assessed: Findings of the domain about which nothing was established.
         evidence: Of the image's series, and whatever else is cited.
@@ -68,6 +71,7 @@ class StructuredReport(BaseModel, frozen=True, extra="forbid"):
     title: str
     modality: str
     body_part: str | None = None
+    synthetic: bool = False
     technique: tuple[Statement, ...]
     comparison: tuple[Statement, ...]
     findings: tuple[Region, ...]

@@ -7,16 +7,23 @@ import matplotlib
 import PIL.Image
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
+from fpdf.fonts import TTFFont
 
+from overread.imaging.errors import InputError
 from overread.tools.artifacts import ArtifactStore
 from overread.tools.reporting.markdown import banner
-from overread.tools.reporting.model import Statement, StructuredReport
+from overread.tools.reporting.model import SYNTHETIC, Statement, StructuredReport
 
 _FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-"""DejaVu Sans comes with matplotlib: one font that writes names of any European language."""
+"""DejaVu Sans comes with matplotlib: one font that writes names of any European language.
+
+It has no Chinese, Japanese or Korean and few emoji. Fonts that have them weigh tens of megabytes; a
+report that needs them is refused as PDF.
+"""
 
 _MARGIN, _BODY, _SMALL = 18.0, 10.0, 7.5
 _PICTURES, _PICTURE_WIDTH, _PICTURE_PIXELS = 4, 80.0, 900
+_NAMED = 5
 
 
 class _Page(FPDF):
@@ -40,9 +47,16 @@ class _Page(FPDF):
         self.set_text_color(90, 90, 90)
         self.set_font("body", "", _SMALL)
         mark = "" if self._report.is_signed else "DRAFT - "
-        self._line(f"{mark}{self._report.title} - study {self._report.study_id}")
+        made = " - synthetic image" if self._report.synthetic else ""
+        self._line(f"{mark}{self._report.title} - study {self._report.study_id}{made}")
         self.ln(2)
         self.set_text_color(20, 20, 20)
+
+    def unwritten(self) -> list[str]:
+        """Return the characters so far for which the font has no glyph."""
+        fonts = [font for font in self.fonts.values() if isinstance(font, TTFFont)]
+        codes = [code for font in fonts for code in font.missing_glyphs]
+        return [chr(code) for code in dict.fromkeys(codes)]
 
     def footer(self) -> None:
         self.set_y(-12)
@@ -64,6 +78,7 @@ def render(report: StructuredReport, artifacts: ArtifactStore) -> bytes:
 
     Raises:
         UnknownReference: An outline is no longer there.
+        InputError: The report has characters that the font cannot write.
     """
     page = _Page(report)
     page.set_title(report.title if report.is_signed else f"DRAFT - {report.title}")
@@ -73,6 +88,8 @@ def render(report: StructuredReport, artifacts: ArtifactStore) -> bytes:
     page.add_page()
     page._line(report.title if report.is_signed else f"DRAFT - {report.title}", 16, "B")
     page.ln(1)
+    if report.synthetic:
+        page._line(SYNTHETIC, _BODY, "B")
     page._line(banner(report).replace("*", ""), _BODY, "B")
     page.ln(1)
     page._line(f"Image {report.image}", _SMALL)
@@ -89,6 +106,12 @@ def render(report: StructuredReport, artifacts: ArtifactStore) -> bytes:
     _heading(page, "Evidence")
     for entry in report.evidence:
         page._line(f"{entry.id} {entry.tool} ({entry.version}): {' '.join(entry.content.split())}")
+    if missing := page.unwritten():
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        raise InputError(
+            f"the PDF's font cannot write {' '.join(missing[:_NAMED])}{more}; "
+            "export Markdown, FHIR or DICOM, which keep them"
+        )
     return bytes(page.output())
 
 

@@ -110,7 +110,13 @@ def _edited(assistant: "Assistant", session: str, report: "StructuredReport") ->
     from overread.tools.reporting.markdown import render
 
     text = click.edit(render(report), extension=".md", require_save=False)
-    return report if text is None else assistant.reports.edit(session, text)
+    if text is None:
+        return report
+    try:
+        return assistant.reports.edit(session, text)
+    except InputError as error:
+        kept = replace_file(Path(f"refused-{session}.md"), text.encode())
+        raise InputError(f"{error}; what you wrote is kept in {kept}") from error
 
 
 def _show(text: bytes, to: Path | None) -> None:

@@ -8,12 +8,17 @@ import typer
 
 from overread.imaging.errors import InputError
 from overread.ui.files import replace_file
+from overread.ui.names import file_name
 from overread.ui.options import Json, config_from
 from overread.ui.terminal import RESEARCH_USE, err, out
 
 if TYPE_CHECKING:
-    from overread.tools.artifacts import ArtifactStore
+    from overread.agent.resources import Resources
+    from overread.imaging.study import ImageRef
     from overread.tools.base import ToolResult
+
+_TITLES = {"overlay": "overlay", "mask": "mask", "plot": "uncertainty"}
+"""What a file shows, by the kind of its artifact."""
 
 
 def segment(
@@ -28,28 +33,48 @@ def segment(
     to: Annotated[
         Path | None, typer.Option("--out", help="Folder to copy the masks and overlays to.")
     ] = None,
+    slice_number: Annotated[
+        int | None,
+        typer.Option(
+            "--slice", min=1, help="Image of a volume or clip, from 1; else its middle one."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Outline a structure or finding: mask, overlay, size and place.
+    """Outline a structure or finding in one image: mask, overlay, size and place.
 
     For example:
 
         overread segment chest.dcm heart
 
         overread segment chest.png nodule --point 210,340 --out nodule/
+
+        overread segment abdomen.nii.gz liver --slice 20
     """
-    content, result, store = _segment(image, {"image": 1, "target": target} | _prompts(point, box))
-    files = [
-        store.path(artifact) if to is None else _copy(store.path(artifact), to, artifact.name)
-        for artifact in result.artifacts
-    ]
+    from overread.agent.resources import Resources
+
+    resources = Resources(config_from())
+    refs, place = _chosen(resources, image, slice_number)
+    content, result = _segment(resources, refs[place], target, _prompts(point, box))
+    files = [resources.artifacts.path(artifact) for artifact in result.artifacts]
+    if to is not None:
+        about = str(result.values["target"])
+        files = [
+            _copy(file, to, f"{_TITLES[artifact.kind]} of {about}")
+            for file, artifact in zip(files, result.artifacts, strict=True)
+        ]
     if as_json:
         shown = result.model_dump(mode="json", exclude={"artifacts"})
-        typer.echo(json.dumps({"content": content, "files": [str(file) for file in files]} | shown))
+        told = {"content": content, "files": [str(file) for file in files]} | shown
+        typer.echo(json.dumps(told | {"slice": place + 1, "slices": len(refs)}))
         return
-    out.print(content)
+    out.print(content, markup=False)
+    if len(refs) > 1:
+        out.print(f"slice {place + 1} of {len(refs)} alone; --slice chooses another")
+    for line in _quality(result):
+        out.print(line, markup=False)
     for file in files:
-        out.print(str(file), soft_wrap=True)
+        out.print(str(file), soft_wrap=True, markup=False)
     err.print(f"[yellow]{RESEARCH_USE}[/]")
 
 
@@ -71,20 +96,46 @@ def _numbers(option: str, text: str, count: int) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _segment(image: Path, arguments: dict[str, Any]) -> tuple[str, "ToolResult", "ArtifactStore"]:
-    """Run the agent's own tool; return what it says, its result, and where its files are."""
+def _chosen(
+    resources: "Resources", path: Path, number: int | None
+) -> tuple[tuple["ImageRef", ...], int]:
+    """Return the images of a file's or a folder's series, and which of them is meant, from 0.
+
+    Raises:
+        InputError: The series has fewer images than that.
+    """
     from overread.agent.intake import register
-    from overread.agent.resources import Resources
+
+    (middle,) = register(resources, [path], limit=1)
+    refs = resources.archive.series(middle).refs
+    if number is None:
+        return refs, refs.index(middle)
+    if number > len(refs):
+        raise InputError(f"there is no slice {number}: {path.name} has {len(refs)}")
+    return refs, number - 1
+
+
+def _segment(
+    resources: "Resources", ref: "ImageRef", target: str, prompts: dict[str, Any]
+) -> tuple[str, "ToolResult"]:
+    """Run the agent's own tool; return what it says, and its result."""
     from overread.tools.segment import build
 
-    resources = Resources(config_from())
-    tool = build(resources.tool_context(tuple(register(resources, [image], limit=1))))
-    call = {"type": "tool_call", "id": "1", "name": tool.name, "args": arguments}
-    reply = tool.invoke(call)
+    tool = build(resources.tool_context((ref,)))
+    arguments = {"image": 1, "target": target} | prompts
+    reply = tool.invoke({"type": "tool_call", "id": "1", "name": tool.name, "args": arguments})
     if reply.status == "error":
         raise InputError(str(reply.content))
-    return str(reply.content), reply.artifact, resources.artifacts
+    return str(reply.content), reply.artifact
 
 
-def _copy(file: Path, folder: Path, name: str) -> Path:
-    return replace_file(folder / f"{name.replace(' ', '-')}{file.suffix}", file.read_bytes())
+def _quality(result: "ToolResult") -> list[str]:
+    """Return what the confidence is one of, and how good the mask is thought to be, in lines."""
+    from overread.tools.segment import BASIS, EXPECTED_DICE
+
+    named = (("confidence: ", BASIS), ("expected Dice of the mask: ", EXPECTED_DICE))
+    return [f"{name}{result.values[key]}" for name, key in named if key in result.values]
+
+
+def _copy(file: Path, folder: Path, words: str) -> Path:
+    return replace_file(folder / file_name(words, file.suffix), file.read_bytes())

@@ -46,7 +46,7 @@ def synthesise(
         told = {"content": reply.content, "files": [str(file) for file in files]}
         typer.echo(json.dumps(told | {"values": reply.artifact.values}))
         return
-    out.print(str(reply.content))
+    out.print(str(reply.content), markup=False)
     for file in files:
-        out.print(str(file), soft_wrap=True)
+        out.print(str(file), soft_wrap=True, markup=False)
     err.print(f"[yellow]{RESEARCH_USE}[/]")

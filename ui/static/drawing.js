@@ -1,7 +1,9 @@
 // Drawing on an image: points, a box and strokes ask the segmenter; brush and eraser change the mask.
 
-import { blank, changed, drawMask, extent, fromBase64, fromPng, toBase64 } from "./masks.js";
-import { inSession, make, say } from "./server.js";
+import { drawBox, drawDot, drawStroke } from "./marks.js";
+import { Mask, fromBase64, fromPng } from "./masks.js";
+import { Outline } from "./outline.js";
+import { inSession, make, patiently, say } from "./server.js";
 
 export const TOOLS = [
   { id: "point", label: "Point", key: "n", hint: "Click what belongs to it" },
@@ -12,226 +14,235 @@ export const TOOLS = [
   { id: "eraser", label: "Eraser", key: "e", hint: "Take from the mask by hand" },
 ];
 const COLOUR = [255, 82, 140];
+const INSIDE = "#2ecc71";
+const OUTSIDE = "#e74c3c";
 const BRUSH_PART = 0.018;
 
 export class Drawing {
-  /** `pane` is drawn on; `accepted(facts)` is called with new evidence. */
+  /** `accepted(facts)` is called with new evidence. */
   constructor(accepted) {
     this.accepted = accepted;
     this.tool = null;
+    this.outlines = new Map(); // by image, until accepted or cleared
+    this.asked = 0; // never counts back: an answer is known by its number
+    this.live = null; // the gesture under way; nothing of it counts before it ends
+    this.accepting = false;
     this.name = make("input", {
       class: "name", list: "targets", placeholder: "Its name", maxlength: 60,
       "aria-label": "Name of the outline",
     });
-    this.wipe();
   }
 
+  /** Drops every outline: another session is shown. */
   wipe() {
-    this.ref = "";
-    this.points = [];
-    this.box = null;
-    this.strokes = [];
-    this.mask = null;
-    this.corrected = null;
-    this.assisted = false;
-    this.past = [];
     this.live = null;
-    this.asking = 0;
-    this.carried = null; // masks by image, once carried through the series
+    for (const outline of this.outlines.values()) this.drop(outline);
   }
 
-  remember() {
-    this.past.push({
-      points: [...this.points], box: this.box, strokes: [...this.strokes], mask: this.mask,
-      corrected: this.corrected, assisted: this.assisted,
-    });
+  drop(outline) {
+    outline.awaited = 0;
+    this.outlines.delete(outline.ref);
   }
 
-  undo(pane) {
-    const before = this.past.pop();
-    if (!before) return;
-    this.asking++; // an answer on its way is for what is undone
-    Object.assign(this, before, { carried: null });
+  /** Returns the outline on what a pane shows: drawn there, or carried there. */
+  on(pane) {
+    const carried = (outline) => outline.carried && pane.series?.images.includes(outline.ref);
+    return this.outlines.get(pane.ref) ?? [...this.outlines.values()].find(carried);
+  }
+
+  isBusy(pane) {
+    return this.live !== null || this.on(pane)?.isEmpty === false;
+  }
+
+  async undo(pane) {
+    const outline = this.on(pane);
+    if (!outline?.past.length) return;
+    const waited = outline.undo();
+    if (outline.isEmpty) this.drop(outline);
+    this.tell(pane);
+    if (waited) await this.ask(outline, pane);
     pane.draw();
   }
 
   clear(pane) {
-    this.asking++;
-    this.wipe();
+    this.live = null;
+    const outline = this.on(pane);
+    if (outline) this.drop(outline);
     pane.draw();
     say("");
   }
 
   /** Takes part in the pane's drawing. */
   draw(context, pane, place) {
-    if (this.ref !== pane.ref) {
-      const carried = this.carried?.get(pane.ref);
-      if (carried) drawMask(context, carried, place);
-      return;
+    const live = this.live?.ref === pane.ref ? this.live : {};
+    const outline = this.on(pane);
+    (live.mask ?? outline?.maskOn(pane.ref))?.draw(context, place);
+    const own = this.outlines.get(pane.ref);
+    const box = live.box ?? own?.box;
+    if (box) drawBox(context, ...pane.boxOnScreen(box, place), "#ff9ec4");
+    for (const [x, y, inside] of own?.points ?? []) {
+      drawDot(context, pane.toScreen([x + 0.5, y + 0.5], place), inside ? INSIDE : OUTSIDE);
     }
-    if (this.mask) drawMask(context, this.mask, place);
-    if (this.box) pane.outlineBox(context, place, { box: this.box, colour: "#ff9ec4" });
-    for (const [x, y, inside] of this.points) {
-      pane.dot(context, place, [x + 0.5, y + 0.5], inside ? "#2ecc71" : "#e74c3c");
+    for (const stroke of [...(own?.strokes ?? []), live.stroke ?? []]) {
+      drawStroke(context, stroke.map((point) => pane.toScreen(point, place)), INSIDE);
     }
-    context.save();
-    context.strokeStyle = "#2ecc71";
-    context.lineWidth = 3;
-    for (const stroke of [...this.strokes, ...(this.live ? [this.live] : [])]) {
-      context.beginPath();
-      stroke.forEach((point, i) => context[i ? "lineTo" : "moveTo"](...pane.toScreen(point, place)));
-      context.stroke();
-    }
-    context.restore();
   }
 
-  /** A pointer went down, moved or up at a pixel of the image (null outside it). */
+  /** A pointer went down, moved, went up, or was none (cancel), at a place in pixels of the image. */
   async drawn(pane, phase, at, event) {
-    if (this.ref !== pane.ref) this.wipe();
-    this.ref = pane.ref;
-    this.carried = null; // it was of the outline before
-    const tool = this.tool === "point" && event.altKey ? "exclude" : this.tool;
-    if (tool === "point" || tool === "exclude") {
-      if (phase !== "down" || !at) return;
-      this.remember();
-      this.points.push([Math.floor(at[0]), Math.floor(at[1]), tool === "point"]);
-      await this.ask(pane);
-    } else if (tool === "box") await this.drawBox(pane, phase, at);
-    else if (tool === "scribble") await this.drawStroke(pane, phase, at);
-    else this.paint(pane, phase, at, tool === "eraser");
-  }
-
-  async drawBox(pane, phase, at) {
-    if (phase === "down" && at) {
-      this.remember();
-      this.corner = at;
+    if (phase === "down") {
+      const tool = this.tool === "point" && event.altKey ? "exclude" : this.tool;
+      this.live = { tool, ref: pane.ref, start: at };
     }
-    if (!this.corner) return;
-    if (at) {
-      const [x, y] = [[this.corner[0], at[0]], [this.corner[1], at[1]]];
-      this.box = [Math.min(...x), Math.min(...y), Math.max(...x), Math.max(...y)].map(Math.floor);
-    }
-    if (phase === "up") {
-      this.corner = null;
-      if (this.box && this.box[2] > this.box[0] && this.box[3] > this.box[1]) await this.ask(pane);
-      else this.undo(pane);
-    } else pane.draw();
-  }
-
-  async drawStroke(pane, phase, at) {
-    if (phase === "down" && at) this.live = [];
-    if (!this.live) return;
-    if (at) this.live.push(at.map((value) => Math.round(value * 10) / 10));
-    if (phase !== "up") {
+    const live = this.live;
+    if (!live) return;
+    if (phase === "cancel" || live.ref !== pane.ref) {
+      this.live = null;
       pane.draw();
       return;
     }
-    const stroke = this.live;
+    this.extend(live, pane, at);
+    if (phase !== "up") {
+      pane.drawSoon();
+      return;
+    }
     this.live = null;
-    if (!stroke.length) return;
-    this.remember();
-    this.strokes.push(stroke);
-    await this.ask(pane);
+    try {
+      await this.finish(live, pane);
+    } finally {
+      pane.draw();
+    }
   }
 
-  paint(pane, phase, at, erase) {
-    const { full_columns, full_rows } = pane.loaded.plane;
-    if (phase === "down") {
-      this.remember();
-      const before = this.mask;
-      this.mask = blank(full_columns, full_rows);
-      if (before) this.mask.getContext("2d").drawImage(before, 0, 0);
-      this.last = at;
+  extend(live, pane, at) {
+    if (live.tool === "box") live.box = boxBetween(live.start, at, pane.loaded.plane);
+    else if (live.tool === "scribble") {
+      live.stroke ??= [];
+      if (isOn(pane, at)) live.stroke.push(at.map((value) => Math.round(value * 10) / 10));
+    } else if (live.tool === "brush" || live.tool === "eraser") {
+      const { full_columns, full_rows } = pane.loaded.plane;
+      live.mask ??= this.outlines.get(live.ref)?.mask?.copy() ?? new Mask(full_columns, full_rows, COLOUR);
+      const thickness = Math.max(2, (BRUSH_PART * Math.max(full_columns, full_rows)) / Math.sqrt(pane.zoom));
+      live.mask.stroke(live.last ?? at, at, thickness, live.tool === "brush" ? 1 : 0);
+      live.last = at;
     }
-    if (!this.mask || !at) return;
-    const context = this.mask.getContext("2d");
-    context.globalCompositeOperation = erase ? "destination-out" : "source-over";
-    context.strokeStyle = `rgb(${COLOUR})`;
-    context.lineWidth = Math.max(2, (BRUSH_PART * Math.max(full_columns, full_rows)) / Math.sqrt(pane.zoom));
-    context.lineCap = "round";
-    context.beginPath();
-    context.moveTo(...(this.last ?? at));
-    context.lineTo(at[0] + 0.01, at[1]);
-    context.stroke();
-    this.last = at;
-    changed(this.mask);
-    if (phase === "up") {
-      // From here on the segmenter corrects this mask; what was drawn before is spent.
-      this.corrected = this.mask;
-      Object.assign(this, { points: [], box: null, strokes: [] });
-      this.report(pane, null);
-    }
-    pane.draw();
   }
 
-  async ask(pane) {
-    const number = ++this.asking;
+  async finish({ tool, ref, start, box, stroke, mask }, pane) {
+    const outline = this.outlines.get(ref) ?? new Outline(ref);
+    if (mask) {
+      this.outlines.set(ref, outline);
+      outline.paintOver(mask);
+      this.report(outline, pane, null);
+      return;
+    }
+    const clicks = tool === "point" || tool === "exclude";
+    if (clicks && !isOn(pane, start)) throw new Error("That is outside the image.");
+    if (stroke && !stroke.length) throw new Error("Draw the stroke on the image.");
+    if (box && (box[2] === box[0] || box[3] === box[1])) throw new Error("Drag a box over a part of the image.");
+    this.outlines.set(ref, outline);
+    outline.remember();
+    if (clicks) outline.points.push([...start.map(Math.floor), tool === "point"]);
+    if (stroke) outline.strokes.push(stroke);
+    if (box) outline.box = box;
+    await this.ask(outline, pane);
+  }
+
+  async ask(outline, pane) {
     pane.draw();
     const began = performance.now();
-    const reply = await inSession("clicks", {
-      method: "POST",
-      body: {
-        image: this.ref,
-        points: this.points,
-        box: this.box,
-        strokes: this.strokes,
-        previous: this.corrected ? toBase64(this.corrected) : null,
-      },
+    await this.answered(outline, async () => {
+      const asking = inSession("clicks", { method: "POST", body: outline.prompts() });
+      const reply = await patiently("The segmenter is outlining…", asking);
+      const told = JSON.parse(reply.headers.get("X-Overread-Mask"));
+      return [await fromPng(await reply.blob(), COLOUR), told];
+    }, ([mask, told]) => {
+      Object.assign(outline, { mask, assisted: true });
+      this.report(outline, pane, told, performance.now() - began);
     });
-    const told = JSON.parse(reply.headers.get("X-Overread-Mask"));
-    const mask = await fromPng(await reply.blob(), COLOUR);
-    if (number !== this.asking) return; // a later click, or undo, overtook it
-    this.mask = mask;
-    this.assisted = true;
-    pane.draw();
-    this.report(pane, told, performance.now() - began);
   }
 
-  report(pane, told, ms = 0) {
-    const found = extent(this.mask);
-    pane.element.dataset.maskPixels = found ? found.count : 0;
-    if (!found) say("Nothing there: add a point, or draw by hand.");
-    else if (!told) say(`Edited by hand: ${found.count} pixels.`);
+  /** Asks for something about an outline; `take` gets the answer unless a later step overtook it. */
+  async answered(outline, ask, take) {
+    const number = ++this.asked;
+    outline.awaited = number;
+    try {
+      const answer = await ask();
+      if (outline.awaited === number) take(answer);
+    } finally {
+      if (outline.awaited === number) outline.awaited = 0;
+    }
+  }
+
+  report(outline, pane, told, ms = 0) {
+    const found = outline.mask.extent();
+    outline.pixels = found?.count ?? 0;
+    if (!found) outline.told = "Nothing there: add a point, or draw by hand.";
+    else if (!told) outline.told = `Edited by hand: ${found.count} pixels.`;
     else {
       const size = told.area_mm2 ? `${told.area_mm2} mm², long axis ${told.long_axis_mm} mm` : `${told.pixels} pixels`;
-      say(`${size}; mean probability ${told.confidence.toFixed(2)} · ${Math.round(ms)} ms`);
+      outline.told = `${size}; mean probability ${told.confidence.toFixed(2)} · ${Math.round(ms)} ms`;
     }
+    if (this.on(pane) === outline) this.tell(pane);
+  }
+
+  /** Says of the outline in a pane what was last said of it; nothing if there is none. */
+  tell(pane) {
+    const outline = this.on(pane);
+    pane.element.dataset.maskPixels = outline?.pixels ?? 0;
+    say(outline?.told ?? "");
   }
 
   /** Shows the outline in the other images of the series, to be looked at before it is accepted. */
   async carry(pane) {
-    if (!this.mask || !extent(this.mask)) throw new Error("Outline something first.");
-    const number = ++this.asking;
+    const outline = this.outlines.get(pane.ref);
+    if (!outline?.mask?.extent()) throw new Error("Outline something first.");
+    const { images } = pane.series;
     say("Carrying the outline through the series…");
-    const reply = await inSession("carried", {
-      method: "POST", body: { image: this.ref, mask: toBase64(this.mask) },
+    await this.answered(outline, async () => {
+      const body = { image: outline.ref, mask: outline.mask.toBase64() };
+      const found = await (await inSession("carried", { method: "POST", body })).json();
+      return Promise.all(found.map(async ({ image, mask }) => [image, await fromBase64(mask, COLOUR)]));
+    }, (masks) => {
+      outline.carried = new Map(masks);
+      outline.told = `Found in ${masks.length} of ${images.length} images: scroll to check, then accept.`;
+      pane.element.dataset.carried = masks.length;
+      if (this.on(pane) === outline) this.tell(pane);
     });
-    const found = await reply.json();
-    const masks = await Promise.all(
-      found.map(async ({ image, mask }) => [image, await fromBase64(mask, COLOUR)]),
-    );
-    if (number !== this.asking) return;
-    this.carried = new Map(masks);
-    pane.element.dataset.carried = masks.length;
     pane.draw();
-    say(`Found in ${masks.length} of ${pane.series.images.length} images: scroll to check, then accept.`);
   }
 
   async accept(pane) {
-    if (!this.mask || (this.ref !== pane.ref && !this.carried) || !extent(this.mask)) throw new Error("Outline something first.");
+    if (this.accepting) return; // the second half of a double click
+    const outline = this.on(pane);
+    if (!outline?.mask?.extent()) throw new Error("Outline something first.");
     const name = this.name.value.trim();
     if (!name) {
       this.name.focus();
       throw new Error("Name the outline, then accept it.");
     }
-    const reply = await inSession("outlines", {
-      method: "POST",
-      body: { image: this.ref, name, mask: toBase64(this.mask), assisted: this.assisted, carried: !!this.carried },
-    });
-    const facts = await reply.json();
-    this.wipe();
-    this.name.value = "";
-    say(`${facts.id}: your outline of ${name} is evidence now; answers can cite it.`);
-    await this.accepted(facts);
+    this.accepting = true;
+    try {
+      const { ref, mask, assisted, carried } = outline;
+      const body = { image: ref, name, mask: mask.toBase64(), assisted, carried: !!carried };
+      const facts = await (await inSession("outlines", { method: "POST", body })).json();
+      if (outline.mask === mask) this.drop(outline); // else it was drawn on meanwhile
+      this.name.value = "";
+      say(`${facts.id}: your outline of ${name} is evidence now; answers can cite it.`);
+      await this.accepted(facts);
+    } finally {
+      this.accepting = false;
+    }
   }
+}
+
+function isOn({ loaded: { plane } }, [x, y]) {
+  return x >= 0 && y >= 0 && x < plane.full_columns && y < plane.full_rows;
+}
+
+/** Returns the box between two places, or what of it is on the image. */
+function boxBetween(one, other, { full_columns, full_rows }) {
+  const within = ([x, y]) => [Math.min(Math.max(x, 0), full_columns - 1), Math.min(Math.max(y, 0), full_rows - 1)];
+  const [[ax, ay], [bx, by]] = [within(one), within(other)];
+  return [Math.min(ax, bx), Math.min(ay, by), Math.max(ax, bx), Math.max(ay, by)].map(Math.floor);
 }

@@ -9,7 +9,9 @@ const KEYS = [
   ["N, X", "point inside, point outside"], ["B, S", "box, scribble"], ["V, E", "brush, eraser"],
   ["U, Delete", "undo, clear the outline"], ["T", "follow the outline through slices or frames"],
   ["A", "accept the outline as evidence"],
-  ["[ ]", "previous, next evidence"], ["Y", "why a similar case was found"], ["/", "ask a question"], ["D", "dark mode"], ["?", "this help"],
+  ["M", "hide or show masks"],
+  ["[ ]", "previous, next evidence"], ["Y", "why a similar case was found"], ["/", "ask a question"], ["D", "dark mode"],
+  ["F", "show or hide the lists"], ["?", "this help"],
 ];
 const STEPS = [
   ["#left", "Open your images here: DICOM, NIfTI, PNG, JPEG, TIFF or video. They are de-identified, and the originals are deleted. Or choose a synthetic example."],

@@ -4,17 +4,34 @@ import { getJson, here, make, say, send, trying } from "./server.js";
 
 /** Returns the series of a study as the viewer takes them. */
 export function seriesOf(study) {
-  const name = study.title ?? ([study.modality, study.body_part].filter(Boolean).join(" ") || "Image");
+  const name = [study.title ?? study.kind, study.number].filter(Boolean).join(" ");
   return study.series.map((series, i) => ({
     id: `${study.id}/${series.id}`,
     title: study.series.length > 1 ? `${name} · series ${i + 1}` : name,
+    told: toldOf(study, series),
     modality: study.modality,
     images: series.images,
-    date: study.date,
     question: study.question,
     prior: study.prior,
     study: study.id,
   }));
+}
+
+/** Says what tells a series from others: the names of files are not kept, for they may name patients. */
+function toldOf(study, series) {
+  const count = series.images.length;
+  const [rows, columns] = series.size ?? [];
+  const unit = { Clip: "frames", Volume: "slices" }[study.kind] ?? "images";
+  const known = [
+    study.of > 1 ? `${study.number} of ${study.of}` : "",
+    count > 1 ? `${count} ${unit}` : "",
+    // An example has a title of its own: the rest is for the reader's images.
+    study.number && rows ? `${columns} × ${rows} px` : "",
+    study.number ? study.description : "",
+    study.date ?? "",
+    study.opened ? `opened ${new Date(study.opened * 1000).toTimeString().slice(0, 5)}` : "",
+  ];
+  return known.filter(Boolean).map((part) => part.replaceAll(" ", "\u00a0")).join(" · ");
 }
 
 export class Lists {
@@ -25,6 +42,7 @@ export class Lists {
     this.studies = make("ul", { "aria-label": "Studies of this session" });
     this.examples = make("ul", { "aria-label": "Synthetic examples" });
     this.sessions = make("ul", { "aria-label": "Sessions" });
+    this.thumbnails = new Map();
     root.replaceChildren(
       make("section", { "data-list": "studies" }, make("h2", {}, "This session"), this.studies),
       make("section", { "data-list": "examples" }, make("h2", {}, "Examples (synthetic)"), this.examples),
@@ -36,6 +54,8 @@ export class Lists {
   }
 
   show(facts) {
+    if (facts.id !== this.shown) this.thumbnails.clear();
+    this.shown = facts.id;
     const rows = (studies) => studies.flatMap(seriesOf).map((series) => this.row(series));
     const empty = make("li", { class: "none" }, "No images yet");
     const own = rows(facts.studies);
@@ -44,18 +64,34 @@ export class Lists {
   }
 
   row(series) {
-    const count = series.images.length;
-    const told = [count > 1 ? `${count} images` : "", series.date ?? ""].filter(Boolean).join(" · ");
     return make("li", {},
-      make("button", { type: "button", class: "study", "data-series": series.id, onclick: trying(() => this.open(series)) },
+      make("button",
+        { type: "button", class: "study", "data-series": series.id, title: `${series.title} · ${series.told}`,
+          onclick: trying(() => this.open(series)) },
+        this.thumbnail(series.images[Math.floor(series.images.length / 2)]),
         make("span", { class: "what" }, series.title),
-        ...(told ? [make("span", { class: "told" }, told)] : []),
+        make("span", { class: "told" }, series.told),
       ));
   }
 
+  /** Returns the small picture of an image; the same element again, so that it is fetched once. */
+  thumbnail(ref) {
+    const known = this.thumbnails.get(ref);
+    if (known) return known;
+    const made = make("img", {
+      src: `/reading/sessions/${this.shown}/thumbnails/${ref}`, alt: "", loading: "lazy",
+      width: 40, height: 40, onerror: () => made.remove(),
+    });
+    this.thumbnails.set(ref, made);
+    return made;
+  }
+
+  /** Marks the series that is in the viewer; the session that is shown keeps its own mark. */
   mark(id) {
-    for (const button of document.querySelectorAll("#studies .study")) {
-      button.setAttribute("aria-current", String(button.dataset.series === id));
+    for (const button of document.querySelectorAll("#studies [data-series]")) {
+      const current = button.dataset.series === id;
+      button.setAttribute("aria-current", String(current));
+      if (current) button.scrollIntoView({ block: "nearest" });
     }
   }
 

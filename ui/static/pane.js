@@ -1,35 +1,37 @@
 // One image area: shows a slice of a series under a window, with zoom, pan and what lies over it.
 
+import { Corners } from "./corners.js";
+import { watchHands, watchWheel } from "./hands.js";
+import { drawBox } from "./marks.js";
+import { blank } from "./masks.js";
 import { load, paint } from "./planes.js";
-import { blank, drawMask } from "./masks.js";
-import { make, trying } from "./server.js";
+import { make, MOMENT_MS, patiently, trying } from "./server.js";
 
 const ZOOM_STEP = 1.15;
-const HANDLE = 5;
+const FADED = 0.3;
 
 export class Pane {
-  /** `events`: changed(pane), activated(pane), drawn(pane, phase, x, y, event). */
+  /** `events`: changed(pane), activated(pane), elsewhere(), drawn(pane, phase, at, event). */
   constructor(number, events) {
     this.number = number;
     this.events = events;
     this.series = null;
     this.index = 0;
-    this.window = null;
     this.layers = [];
     this.box = null;
+    this.bare = false; // no masks, boxes or outlines over the image
+    this.frame = null;
     this.reset();
     this.canvas = make("canvas", { "aria-hidden": "true" });
-    this.title = make("div", { class: "corner title" });
-    this.facts = make("div", { class: "corner facts" });
-    this.place = make("div", { class: "corner place" });
+    this.corners = new Corners();
     this.slider = make("input", {
       type: "range", min: 0, max: 0, value: 0, "aria-label": "Slice",
-      oninput: () => this.go(Number(this.slider.value)),
+      oninput: trying(() => this.go(Number(this.slider.value))),
     });
     this.element = make(
       "div",
       { class: "pane", tabindex: 0, role: "img", "aria-label": "No image", "data-pane": number },
-      this.canvas, this.title, this.facts, this.place, this.slider,
+      this.canvas, this.corners.title, this.corners.facts, this.corners.place, this.slider,
     );
     this.picture = blank(1, 1);
     this.listen();
@@ -40,9 +42,14 @@ export class Pane {
     return this.series ? this.series.images[this.index] : "";
   }
 
+  /** Whether the image that was asked for is on the screen, not yet the one before it. */
+  get isReady() {
+    return this.loaded?.plane.ref === this.ref;
+  }
+
   reset() {
     this.zoom = 1;
-    this.shift = [0, 0];
+    this.centre = [0.5, 0.5]; // the part of the image in the middle of the pane, whatever its size
     this.window = null;
   }
 
@@ -67,8 +74,18 @@ export class Pane {
     this.index = Math.min(Math.max(index, 0), last);
     this.slider.value = this.index;
     const ref = this.ref;
-    this.element.dataset.wanted = ref;
-    const loaded = await load(ref);
+    if (!this.loaded) this.empty();
+    // Until then the slice before stays as it is, so that scrolling does not flicker.
+    const late = setTimeout(() => this.ref === ref && this.draw(), MOMENT_MS);
+    let loaded;
+    try {
+      loaded = await patiently(`Opening ${this.series.title}…`, load(ref));
+    } catch (error) {
+      if (this.ref === ref) this.empty(true);
+      throw error;
+    } finally {
+      clearTimeout(late);
+    }
     if (this.ref !== ref) return; // scrolled on meanwhile
     this.loaded = loaded;
     this.element.dataset.ref = ref;
@@ -79,23 +96,42 @@ export class Pane {
     }
   }
 
-  clear() {
-    this.series = this.loaded = null;
-    this.layers = [];
-    this.box = null;
-    this.slider.hidden = true;
+  /** Shows no image: none was opened yet, it is on its way, or it failed. */
+  empty(failed = false) {
+    this.failed = failed;
+    this.loaded = null;
     delete this.element.dataset.ref;
     this.draw();
   }
 
+  clear() {
+    this.series = null;
+    this.layers = [];
+    this.box = null;
+    this.slider.hidden = true;
+    this.empty();
+  }
+
   repaint() {
+    this.stale = false;
     if (this.loaded) paint(this.loaded, this.window ?? this.loaded.plane.window, this.picture);
     this.draw();
   }
 
   setWindow(window) {
     this.window = window;
-    this.repaint();
+    this.drawSoon(true);
+  }
+
+  /** Draws at the next frame, once, however often it is asked before; `repaint`: the grey levels, too. */
+  drawSoon(repaint = false) {
+    this.stale ||= repaint;
+    this.frame ??= requestAnimationFrame(() => this.drawNow());
+  }
+
+  drawNow() {
+    if (this.stale) this.repaint();
+    else this.draw();
   }
 
   /** Where the image lies on the canvas, in CSS pixels. */
@@ -105,46 +141,58 @@ export class Pane {
     const tall = plane.rows * plane.aspect;
     const scale = Math.min(width / plane.columns, height / tall) * this.zoom;
     return {
-      x: (width - plane.columns * scale) / 2 + this.shift[0],
-      y: (height - tall * scale) / 2 + this.shift[1],
+      x: width / 2 - this.centre[0] * plane.columns * scale,
+      y: height / 2 - this.centre[1] * tall * scale,
       width: plane.columns * scale,
       height: tall * scale,
     };
   }
 
-  /** Turns a pointer's place into a pixel of the full image; null outside. */
-  pixel(event) {
-    if (!this.loaded) return null;
+  /** Turns a place on the page into a part of the image: 0 to 1, beyond that outside of it. */
+  part([x, y]) {
     const frame = this.element.getBoundingClientRect();
     const place = this.placed();
+    return [
+      (x - frame.left - this.element.clientLeft - place.x) / place.width,
+      (y - frame.top - this.element.clientTop - place.y) / place.height,
+    ];
+  }
+
+  /** Turns a pointer's place into pixels of the full image; one outside is beyond its sides. */
+  pixel(event) {
     const { full_columns, full_rows } = this.loaded.plane;
-    const x = ((event.clientX - frame.left - place.x) / place.width) * full_columns;
-    const y = ((event.clientY - frame.top - place.y) / place.height) * full_rows;
-    if (x < 0 || y < 0 || x >= full_columns || y >= full_rows) return null;
-    return [x, y];
+    const [x, y] = this.part([event.clientX, event.clientY]);
+    return [x * full_columns, y * full_rows];
   }
 
   draw() {
+    cancelAnimationFrame(this.frame);
+    this.frame = null;
     const ratio = globalThis.devicePixelRatio || 1;
     const [width, height] = [this.element.clientWidth, this.element.clientHeight];
     this.canvas.width = Math.max(1, width * ratio);
     this.canvas.height = Math.max(1, height * ratio);
     const context = this.canvas.getContext("2d");
     context.scale(ratio, ratio);
-    if (!this.loaded) {
-      this.tell();
-      return;
+    if (this.loaded) {
+      const place = this.placed();
+      context.globalAlpha = this.isReady ? 1 : FADED;
+      context.imageSmoothingEnabled = place.width < 4 * this.loaded.plane.columns;
+      context.drawImage(this.picture, place.x, place.y, place.width, place.height);
+      if (this.isReady && !this.bare) this.drawOver(context, place);
     }
-    const place = this.placed();
-    context.imageSmoothingEnabled = place.width < 4 * this.loaded.plane.columns;
-    context.drawImage(this.picture, place.x, place.y, place.width, place.height);
-    for (const layer of this.layers.filter((item) => item.ref === this.ref && !item.hidden)) {
-      if (layer.heat) context.drawImage(layer.canvas, place.x, place.y, place.width, place.height);
-      else drawMask(context, layer.canvas, place);
-    }
-    if (this.box?.ref === this.ref) this.outlineBox(context, place, this.box);
-    this.drawing?.draw(context, this, place);
     this.tell();
+  }
+
+  drawOver(context, place) {
+    for (const layer of this.layers.filter((item) => item.ref === this.ref)) {
+      if (layer.mask) layer.mask.draw(context, place);
+      else context.drawImage(layer.heat, place.x, place.y, place.width, place.height);
+    }
+    if (this.box?.ref === this.ref) {
+      drawBox(context, ...this.boxOnScreen(this.box.box, place), "#ffd54a", this.box.label);
+    }
+    this.drawing?.draw(context, this, place);
   }
 
   toScreen([x, y], place) {
@@ -152,69 +200,37 @@ export class Pane {
     return [place.x + (x / full_columns) * place.width, place.y + (y / full_rows) * place.height];
   }
 
-  outlineBox(context, place, { box, colour = "#ffd54a", label = "" }) {
-    const [left, top] = this.toScreen([box[0], box[1]], place);
-    const [right, bottom] = this.toScreen([box[2] + 1, box[3] + 1], place);
-    context.save();
-    context.strokeStyle = colour;
-    context.lineWidth = 1.5;
-    context.setLineDash([6, 4]);
-    context.strokeRect(left, top, right - left, bottom - top);
-    if (label) {
-      context.font = "600 12px system-ui, sans-serif";
-      context.setLineDash([]);
-      context.lineWidth = 3;
-      context.strokeStyle = "#000";
-      context.fillStyle = colour;
-      context.strokeText(label, left, Math.max(12, top - 5));
-      context.fillText(label, left, Math.max(12, top - 5));
-    }
-    context.restore();
-  }
-
-  dot(context, place, point, colour) {
-    const [x, y] = this.toScreen(point, place);
-    context.beginPath();
-    context.arc(x, y, HANDLE, 0, 2 * Math.PI);
-    context.fillStyle = colour;
-    context.fill();
-    context.lineWidth = 1.5;
-    context.strokeStyle = "#fff";
-    context.stroke();
+  boxOnScreen([left, top, right, bottom], place) {
+    return [this.toScreen([left, top], place), this.toScreen([right + 1, bottom + 1], place)];
   }
 
   tell() {
-    if (!this.loaded) {
-      this.title.textContent = this.number ? "" : "Open images, or choose an example at the left";
-      this.facts.textContent = this.place.textContent = "";
-      this.element.setAttribute("aria-label", "No image");
-      return;
-    }
-    const { plane } = this.loaded;
-    const [centre, width] = this.window ?? plane.window;
-    const count = this.series.images.length;
-    const unit = plane.unit ? ` ${plane.unit}` : "";
-    this.title.textContent = this.series.title;
-    this.facts.textContent = `C ${Math.round(centre)} W ${Math.round(width)}${unit} · ${Math.round(100 * this.zoom)} %`;
-    this.place.textContent = count > 1 ? `${this.index + 1} / ${count}` : "";
-    const slice = count > 1 ? `, slice ${this.index + 1} of ${count}` : "";
-    this.element.setAttribute("aria-label", `${this.series.title}${slice}`);
+    this.corners.tell(this);
+    if (!this.isReady) return;
+    const [centre, width] = this.window ?? this.loaded.plane.window;
     this.element.dataset.window = `${Math.round(centre)}/${Math.round(width)}`;
     this.element.dataset.zoom = this.zoom.toFixed(2);
+    this.element.dataset.centre = this.centre.map((part) => part.toFixed(3)).join();
   }
 
-  zoomBy(factor, at = null) {
+  /** Zooms; what lies at a place on the page stays there, or goes to another: `to`. */
+  zoomBy(factor, from = null, to = from) {
     if (!this.loaded) return;
-    const wanted = Math.min(Math.max(this.zoom * factor, 0.2), 40);
-    if (at) {
-      const frame = this.element.getBoundingClientRect();
-      const [x, y] = [at[0] - frame.left - frame.width / 2, at[1] - frame.top - frame.height / 2];
-      const grown = wanted / this.zoom;
-      this.shift = [x - (x - this.shift[0]) * grown, y - (y - this.shift[1]) * grown];
+    const held = from && this.part(from);
+    this.zoom = Math.min(Math.max(this.zoom * factor, 0.2), 40);
+    if (held) {
+      const { width, height } = this.placed();
+      const [x, y] = this.part(to);
+      this.moveBy((x - held[0]) * width, (y - held[1]) * height);
     }
-    this.zoom = wanted;
-    this.draw();
+    this.drawSoon();
     this.events.changed(this);
+  }
+
+  moveBy(dx, dy) {
+    const { width, height } = this.placed();
+    this.centre = [this.centre[0] - dx / width, this.centre[1] - dy / height];
+    this.drawSoon();
   }
 
   dragWindow(dx, dy) {
@@ -226,67 +242,51 @@ export class Pane {
   }
 
   listen() {
-    const pointers = new Map();
-    let mode = null;
+    let [mode, before] = [null, null]; // what the drag does, and the window as it began
+    const drawn = (phase, event) => {
+      if (this.loaded) this.events.drawn(this, phase, this.pixel(event), event);
+      else this.events.drawn(this, "cancel"); // another image was opened meanwhile
+    };
     this.element.addEventListener("contextmenu", (event) => event.preventDefault());
-    this.element.addEventListener(
-      "wheel",
-      (event) => {
-        event.preventDefault();
-        this.events.activated(this);
-        if (this.series?.images.length > 1 && !event.ctrlKey) {
-          trying(() => this.go(this.index + Math.sign(event.deltaY)))();
-        } else {
-          this.zoomBy(event.deltaY < 0 ? ZOOM_STEP : 1 / ZOOM_STEP, [event.clientX, event.clientY]);
-        }
-      },
-      { passive: false },
-    );
-    this.element.addEventListener("pointerdown", (event) => {
-      if (event.target === this.slider) return;
-      this.element.focus({ preventScroll: true });
+    watchWheel(this.element, (event, step) => {
       this.events.activated(this);
-      if (!this.loaded) return;
-      this.element.setPointerCapture(event.pointerId);
-      pointers.set(event.pointerId, [event.clientX, event.clientY]);
-      if (pointers.size > 1) mode = "pinch";
-      else if (event.button === 1 || event.shiftKey) mode = "pan";
-      else if (event.button === 2) mode = "zoom";
-      else mode = this.tool;
-      if (mode === "draw") this.events.drawn(this, "down", this.pixel(event), event);
+      if (this.series?.images.length > 1 && !event.ctrlKey) trying(() => this.go(this.index + step))();
+      else this.zoomBy(ZOOM_STEP ** -step, [event.clientX, event.clientY]);
     });
-    this.element.addEventListener("pointermove", (event) => {
-      const before = pointers.get(event.pointerId);
-      if (!before) return;
-      const [dx, dy] = [event.clientX - before[0], event.clientY - before[1]];
-      if (mode === "pinch") this.pinch(pointers, event);
-      pointers.set(event.pointerId, [event.clientX, event.clientY]);
-      if (mode === "window") this.dragWindow(dx, dy);
-      if (mode === "zoom") this.zoomBy(Math.exp(-dy / 200));
-      if (mode === "pan") {
-        this.shift = [this.shift[0] + dx, this.shift[1] + dy];
-        this.draw();
-      }
-      if (mode === "draw") this.events.drawn(this, "move", this.pixel(event), event);
-      else this.events.changed(this);
+    watchHands(this.element, {
+      takes: (event) => {
+        if (event.target === this.slider) return false;
+        this.element.focus({ preventScroll: true });
+        this.events.activated(this);
+        return this.loaded !== null;
+      },
+      press: (event) => {
+        before = this.window;
+        if (event.button === 1 || event.shiftKey) mode = "pan";
+        else if (event.button === 2) mode = "zoom";
+        else mode = this.tool;
+        if (mode === "elsewhere") this.events.elsewhere();
+        if (mode === "draw" && !this.isReady) mode = null; // its image is on its way
+        if (mode === "draw") drawn("down", event);
+      },
+      drag: (event, dx, dy) => {
+        if (mode === "draw") drawn("move", event);
+        if (mode === "draw" || !this.loaded) return;
+        if (mode === "window") this.dragWindow(dx, dy);
+        if (mode === "zoom") this.zoomBy(Math.exp(-dy / 200));
+        if (mode === "pan" || mode === "elsewhere") this.moveBy(dx, dy);
+        this.events.changed(this);
+      },
+      lift: (event) => {
+        if (mode === "draw") drawn("up", event);
+        if (this.frame !== null) this.drawNow();
+      },
+      cancel: () => {
+        if (mode === "draw") this.events.drawn(this, "cancel");
+        if (mode === "window") this.setWindow(before);
+        this.events.changed(this);
+      },
+      pinch: (factor, from, to) => this.zoomBy(factor, from, to),
     });
-    const up = (event) => {
-      if (!pointers.delete(event.pointerId)) return;
-      if (mode === "draw") this.events.drawn(this, "up", this.pixel(event), event);
-      if (!pointers.size) mode = null;
-    };
-    this.element.addEventListener("pointerup", up);
-    this.element.addEventListener("pointercancel", up);
-  }
-
-  pinch(pointers, event) {
-    const distance = () => {
-      const [a, b] = [...pointers.values()];
-      return Math.hypot(a[0] - b[0], a[1] - b[1]) || 1;
-    };
-    const before = distance();
-    pointers.set(event.pointerId, [event.clientX, event.clientY]);
-    this.zoomBy(distance() / before, [event.clientX, event.clientY]);
   }
 }
-

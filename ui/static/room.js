@@ -12,6 +12,7 @@ let lists;
 let version = "";
 let current = "";
 let fetching = 0;
+let lastUsed = false;
 
 function until(selector) {
   return new Promise((resolve) => {
@@ -62,6 +63,7 @@ async function showEvidence(id) {
     if (mine) card.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "smooth" });
   }
   await viewer.showEvidence(evidence, find);
+  if (viewer.panes[0].series) lists.mark(viewer.panes[0].series.id);
 }
 
 /** The server's part of the page changed: another session, or more in it. */
@@ -70,26 +72,49 @@ async function refresh(facts) {
   if (!another && facts.version === version) return;
   version = facts.version;
   const mine = ++fetching;
+  const used = lastUsed;
+  lastUsed = facts.used;
   if (another) {
     here.session = facts.session;
     here.user = facts.user;
     forgetAll();
     viewer.clear();
     showUser();
-    history.replaceState(null, "", `#${facts.session}`);
+    // Back leads to the session before, if there was anything in it.
+    const address = `#${facts.session}`;
+    if (location.hash !== address) history[used ? "pushState" : "replaceState"](null, "", address);
+    say("");
   }
-  const before = another ? null : here.facts;
+  const old = another ? null : here.facts;
   const told = await getJson(`sessions/${facts.session}`);
   if (mine !== fetching) return;
   here.facts = told;
   document.getElementById("targets").replaceChildren(...told.targets.map((name) => make("option", { value: name })));
   lists.show(told);
   await lists.showSessions();
-  const fresh = told.studies.flatMap(seriesOf).filter((series) => !before?.studies.flatMap(seriesOf).some((old) => old.id === series.id));
-  const found = told.evidence.filter((item) => item.layers.length && !before?.evidence.some((old) => old.id === item.id));
+  const fresh = told.studies.flatMap(seriesOf).filter((series) => !old?.studies.flatMap(seriesOf).some((known) => known.id === series.id));
+  const found = told.evidence.filter((item) => item.layers.length && !old?.evidence.some((known) => known.id === item.id));
+  if (current && !told.evidence.some((item) => item.id === current)) drop();
   if (fresh.length) await open(fresh[fresh.length - 1]);
-  if (found.length) await showEvidence(found[found.length - 1].id);
+  else if (another && told.asked.length) await open(find(told.asked[told.asked.length - 1])[0]);
+  if (found.length && (another || isLookedAt(found[found.length - 1].image))) await showEvidence(found[found.length - 1].id);
   else if (viewer.panes[0].series) lists.mark(viewer.panes[0].series.id);
+}
+
+/** Whether the reader still looks at an image, with nothing of their own drawn on it: only then it is shown to them unasked. */
+function isLookedAt(ref) {
+  const series = viewer.panes[0].series;
+  return !viewer.busy() && (!series || series.images.includes(ref));
+}
+
+/** Takes evidence away that was taken back with its question. */
+function drop() {
+  current = "";
+  const pane = viewer.panes[0];
+  pane.layers = [];
+  pane.box = null;
+  for (const told of ["evidence", "layers"]) delete pane.element.dataset[told];
+  pane.draw();
 }
 
 function showUser() {
@@ -124,6 +149,7 @@ const SHORTCUTS = {
   " ": () => viewer.play(), "+": () => viewer.active.zoomBy(1.25), "-": () => viewer.active.zoomBy(0.8),
   w: () => viewer.choose("window"), p: () => viewer.choose("pan"), r: () => viewer.reset(),
   c: () => viewer.compare(!viewer.two), l: () => viewer.link(!viewer.linked),
+  m: () => viewer.hide(!viewer.hidden),
   u: () => viewer.drawing.undo(viewer.panes[0]), Delete: () => viewer.drawing.clear(viewer.panes[0]),
   t: () => viewer.drawing.carry(viewer.panes[0]), a: () => viewer.drawing.accept(viewer.panes[0]), y: () => viewer.why(!viewer.explains),
   "[": () => step(-1), "]": () => step(1), "?": showHelp, d: () => dark(!dark()), f: toggleLists,
@@ -132,12 +158,12 @@ const SHORTCUTS = {
 };
 
 function onKey(event) {
-  const busy = event.target.closest("input:not([type=range]), textarea, select, [contenteditable], dialog, #tour, [role=tablist]");
+  const busy = event.target.closest("input:not([type=range], [type=checkbox]), textarea, select, [contenteditable], dialog, #tour, [role=tablist]");
   if (busy || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === " " && event.target.closest("button, a")) return;
+  if (event.key === " " && event.target.closest("button, a, input")) return;
   if (event.key === "Enter") onClick(event);
   const digit = /^[1-9]$/.test(event.key);
-  const run = digit ? () => viewer.preset(Number(event.key) - 1) : SHORTCUTS[event.key];
+  const run = digit ? () => viewer.preset(Number(event.key) - 1) : SHORTCUTS[event.key] ?? SHORTCUTS[event.key.toLowerCase()];
   if (!run) return;
   event.preventDefault();
   trying(run)();
@@ -189,6 +215,10 @@ async function start() {
     await until("#mark");
     window.overreadOpen(wanted);
   }
+  addEventListener("popstate", () => {
+    const asked = location.hash.slice(1);
+    if (asked.startsWith("s-") && asked !== here.session) window.overreadOpen(asked);
+  });
   watch(marker);
   until("#chat").then(unnest);
   firstTour();

@@ -1,11 +1,12 @@
 // The viewer: one pane or two beside each other, their tools, and what evidence looks like on them.
 
 import { Drawing, TOOLS } from "./drawing.js";
-import { extent, fromPng, PALETTE } from "./masks.js";
+import { fromPng, PALETTE } from "./masks.js";
 import { Pane } from "./pane.js";
-import { here, inSession, make, say, trying } from "./server.js";
+import { Player } from "./player.js";
+import { Presets } from "./presets.js";
+import { inSession, make, say, trying } from "./server.js";
 
-const FRAMES_PER_SECOND = 12;
 const NAVIGATION = [
   { id: "window", label: "Window", key: "w", hint: "Drag: across for width, down for centre" },
   { id: "pan", label: "Pan", key: "p", hint: "Drag the image (or hold Shift)" },
@@ -14,17 +15,21 @@ const NAVIGATION = [
 export class Viewer {
   constructor(root, { accepted }) {
     const events = {
-      changed: (pane) => this.follow(pane),
+      changed: (pane) => this.changed(pane),
       activated: (pane) => this.activate(pane),
-      drawn: trying((...given) => this.drawing.drawn(...given)),
+      elsewhere: () => say("Drawing is on the left image."),
+      drawn: trying((...given) => this.drawn(...given)),
     };
     this.panes = [new Pane(0, events), new Pane(1, events)];
     this.drawing = new Drawing(accepted);
     this.active = this.panes[0];
     this.panes[0].drawing = this.drawing;
     this.linked = true;
-    this.playing = null;
+    this.told = ""; // the image that the status line is about
+    this.presets = new Presets((number) => this.preset(number));
     this.build(root);
+    this.player = new Player(this.buttons.play);
+    this.hide(false);
     this.choose("window");
     this.compare(false);
     this.listNeighbours({ neighbours: [] });
@@ -43,20 +48,17 @@ export class Viewer {
       (this.buttons[id] = make(
         "button", { type: "button", title, "data-action": id, onclick: trying(run) }, label,
       ));
-    this.presets = make("select", {
-      "aria-label": "Window preset", title: "Window preset (1 to 9)",
-      onchange: () => this.preset(this.presets.selectedIndex),
-    });
     this.neighbours = make("select", {
       "aria-label": "Similar case", hidden: true, onchange: trying(() => this.showNeighbour()),
     });
     root.replaceChildren(
       make("div", { class: "bar", role: "toolbar", "aria-label": "View" },
-        ...NAVIGATION.map(button), this.presets,
+        ...NAVIGATION.map(button), this.presets.element,
         action("reset", "Reset", "Whole image, own window (R)", () => this.reset()),
         action("compare", "Compare", "Two images side by side (C)", () => this.compare(!this.two)),
         action("link", "Link", "Scroll, zoom and window both together (L)", () => this.link(!this.linked)),
         action("play", "▶ Play", "Play slices or frames (Space)", () => this.play()),
+        action("hide", "Hide masks", "Masks, boxes and outlines away, or back (M)", () => this.hide(!this.hidden)),
         this.neighbours,
         action("why", "Why", "Heat over the image: where it is like this case (Y)", () => this.why(!this.explains)),
       ),
@@ -77,7 +79,7 @@ export class Viewer {
     const draws = TOOLS.some((item) => item.id === tool);
     this.drawing.tool = draws ? tool : null;
     this.panes[0].tool = draws ? "draw" : tool;
-    this.panes[1].tool = draws ? "pan" : tool; // prompts go to the first image alone
+    this.panes[1].tool = draws ? "elsewhere" : tool; // prompts go to the first image alone
     for (const item of [...TOOLS, ...NAVIGATION]) {
       this.buttons[item.id].setAttribute("aria-pressed", String(item.id === tool));
     }
@@ -88,7 +90,39 @@ export class Viewer {
     if (this.active === pane) return;
     this.active = pane;
     for (const item of this.panes) item.element.classList.toggle("active", item === pane);
-    this.listPresets();
+    this.presets.list(pane);
+  }
+
+  /** Whether the reader is at an outline of the left image that is not yet accepted. */
+  busy() {
+    return this.drawing.isBusy(this.panes[0]);
+  }
+
+  async drawn(pane, phase, ...rest) {
+    if (phase === "down") {
+      this.player.stop();
+      if (this.hidden) this.hide(false); // nobody draws what cannot be seen
+    }
+    await this.drawing.drawn(pane, phase, ...rest);
+  }
+
+  /** A pane shows another image, or the same in another way. */
+  changed(pane) {
+    this.follow(pane);
+    this.presets.show(this.active);
+    if (pane.number || pane.ref === this.told) return;
+    this.told = pane.ref;
+    this.drawing.tell(pane);
+  }
+
+  /** Takes all that lies over the images away, or lays it there again. */
+  hide(hidden) {
+    this.hidden = hidden;
+    this.buttons.hide.setAttribute("aria-pressed", String(hidden));
+    for (const pane of this.panes) {
+      pane.bare = hidden;
+      pane.draw();
+    }
   }
 
   compare(two) {
@@ -118,40 +152,29 @@ export class Viewer {
     const [own, its] = [pane.series.images.length, other.series.images.length];
     const wanted = own === its ? pane.index : Math.round((pane.index * (its - 1)) / Math.max(own - 1, 1));
     other.zoom = pane.zoom;
-    other.shift = pane.shift;
+    other.centre = pane.centre;
     if (pane.window && pane.series.modality === other.series.modality) other.window = pane.window;
     const settle = () => (this.following = false);
     if (wanted !== other.index && own > 1) other.go(wanted).then(settle, settle);
     else {
-      other.repaint();
+      other.drawSoon(true);
       settle();
     }
   }
 
   /** Opens a series in the active pane (or in a given one). */
   async open(series, index = Math.floor(series.images.length / 2), pane = this.active) {
-    this.stopPlaying();
+    this.player.stop();
     await pane.show(series, index);
-    this.listPresets();
-  }
-
-  listPresets() {
-    const series = this.active.series;
-    this.windows = [["as stored", null], ["full range", "full"]];
-    const named = here.facts?.presets[series?.modality] ?? {};
-    this.windows.push(...Object.entries(named));
-    this.presets.replaceChildren(
-      ...this.windows.map(([name], i) => make("option", { value: i }, `${i + 1} ${name}`)),
-    );
+    this.presets.list(this.active);
   }
 
   preset(number) {
-    if (!this.active.loaded || !this.windows?.[number]) return;
-    const { low, high } = this.active.loaded.plane;
-    const wanted = this.windows[number][1];
-    this.presets.selectedIndex = number;
-    this.active.setWindow(wanted === "full" ? [(low + high + 1) / 2, high - low + 1] : wanted);
-    this.follow(this.active);
+    const { loaded } = this.active;
+    const window = loaded ? this.presets.window(number, loaded.plane) : undefined;
+    if (window === undefined) return;
+    this.active.setWindow(window);
+    this.changed(this.active);
   }
 
   reset() {
@@ -159,7 +182,7 @@ export class Viewer {
       pane.reset();
       pane.repaint();
     }
-    this.presets.selectedIndex = 0;
+    this.presets.show(this.active);
   }
 
   scroll(by) {
@@ -167,29 +190,7 @@ export class Viewer {
   }
 
   play() {
-    if (this.playing) {
-      this.stopPlaying();
-      return;
-    }
-    const pane = this.active;
-    if (!pane.series || pane.series.images.length < 2) throw new Error("There is one image only: nothing to play.");
-    this.buttons.play.textContent = "❚❚ Pause";
-    const next = async () => {
-      const began = performance.now();
-      const mine = this.playing;
-      await pane.go((pane.index + 1) % pane.series.images.length);
-      if (this.playing !== mine || mine === null) return;
-      const rest = 1000 / FRAMES_PER_SECOND - (performance.now() - began);
-      this.playing = setTimeout(step, Math.max(0, rest));
-    };
-    const step = trying(next);
-    this.playing = setTimeout(step, 0);
-  }
-
-  stopPlaying() {
-    clearTimeout(this.playing);
-    this.playing = null;
-    this.buttons.play.textContent = "▶ Play";
+    this.player.toggle(this.active);
   }
 
   /** Jumps to a piece of evidence: its image, its masks, its box, its neighbours. */
@@ -200,23 +201,24 @@ export class Viewer {
     }
     const [series, index] = find(evidence.image);
     const pane = this.panes[0];
+    this.evidence = evidence;
     await this.open(series, index, pane);
     const named = evidence.layers.map((name) => ({ ref: evidence.image, name }));
     const layers = await Promise.all(
       named.map(async (layer, i) => {
         const reply = await inSession(`evidence/${evidence.id}/mask?name=${encodeURIComponent(layer.name)}`);
-        return { ...layer, canvas: await fromPng(await reply.blob(), PALETTE[i % PALETTE.length]) };
+        return { ...layer, mask: await fromPng(await reply.blob(), PALETTE[i % PALETTE.length]) };
       }),
     );
+    if (this.evidence !== evidence || pane.series.id !== series.id) return; // the reader went on
     pane.layers = layers;
-    const around = layers.length ? extent(layers[0].canvas)?.box : null;
+    const around = layers.length ? layers[0].mask.extent()?.box : null;
     const box = evidence.box ?? around;
     const label = `${evidence.id} ${layers.map((layer) => layer.name).join(", ")}`.trim();
     pane.box = box ? { ref: evidence.image, box, label } : null;
     pane.element.dataset.evidence = evidence.id;
     pane.element.dataset.layers = layers.map((layer) => layer.name).join(",");
-    pane.draw();
-    this.evidence = evidence;
+    this.hide(false);
     this.explains = evidence.heat;
     this.listNeighbours(evidence);
     if (evidence.neighbours.length) await this.showNeighbour();
@@ -250,9 +252,9 @@ export class Viewer {
     if (this.explains) {
       const name = this.near[Math.max(0, this.neighbours.selectedIndex)]?.name ?? "";
       const reply = await inSession(`evidence/${id}/heat?case=${encodeURIComponent(name)}`);
-      const canvas = await createImageBitmap(await reply.blob());
+      const picture = await createImageBitmap(await reply.blob());
       if (this.evidence.id !== id) return; // another was chosen meanwhile
-      pane.layers.push({ ref: image, name: `heat ${name}`.trim(), canvas, heat: true });
+      pane.layers.push({ ref: image, name: `heat ${name}`.trim(), heat: picture });
     }
     pane.element.dataset.layers = pane.layers.map((layer) => layer.name).join(",");
     pane.draw();
@@ -271,9 +273,10 @@ export class Viewer {
   }
 
   clear() {
-    this.stopPlaying();
+    this.player.stop();
     this.compare(false);
     this.drawing.wipe();
+    this.told = "";
     for (const pane of this.panes) pane.clear();
   }
 }

@@ -1,11 +1,17 @@
 """Studies read from real DICOM and PNG files, with the masks of phantoms as evidence."""
 
+import io
+import shutil
+import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image as PILImage
+from pydicom.dataset import Dataset
 
 from overread.imaging.archive import Archive
 from overread.imaging.phantoms import Phantom, write
@@ -18,6 +24,7 @@ from overread.tools.artifacts import ArtifactStore
 from overread.tools.base import Evidence
 from overread.tools.pictures import store_mask, store_overlay
 from overread.tools.reporting.compose import compose
+from overread.tools.reporting.export import Exported, export
 from overread.tools.reporting.model import StructuredReport
 from overread.tools.segment import describe
 
@@ -116,3 +123,89 @@ def write_png(folder: Path) -> Path:
     pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
     PILImage.fromarray(pixels).save(folder / "photo.png")
     return folder / "photo.png"
+
+
+def datasets(report, kind, archive, store) -> dict[str, Dataset]:
+    """Return the exported objects: "SR", "SEG" ("SEG 2", ...), and images as "image 1", ..."""
+    found = {}
+    for file in export(report, [kind], archive, store):
+        data = pydicom.dcmread(io.BytesIO(file.data))
+        number = int(data.InstanceNumber)
+        kinds = {"SR": "SR", "SEG": "SEG" if number == 1 else f"SEG {number}"}
+        found[kinds.get(data.Modality, f"image {number}")] = data
+    return found
+
+
+def in_frame(data: Dataset, number: int) -> Dataset:
+    """Return the attributes of a frame, those that all frames share among them."""
+    shared = data.SharedFunctionalGroupsSequence[0]
+    own = data.PerFrameFunctionalGroupsSequence[number]
+    return Dataset({**dict(shared.items()), **dict(own.items())})
+
+
+def masks_of(seg: Dataset) -> dict[tuple[str, str], np.ndarray]:
+    """Return the masks by label and by the instance they lie on, without help of highdicom."""
+    labels = {item.SegmentNumber: item.SegmentLabel for item in seg.SegmentSequence}
+    frames = seg.pixel_array.reshape(-1, seg.Rows, seg.Columns)
+    found = {}
+    for number, frame in enumerate(frames):
+        groups = in_frame(seg, number)
+        label = labels[groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber]
+        source = groups.DerivationImageSequence[0].SourceImageSequence[0]
+        found[label, source.ReferencedSOPInstanceUID] = frame.astype(bool)
+    return found
+
+
+def errors(files: Sequence[Exported], folder: Path) -> list[str]:
+    """Return what the standard's own validator calls an error in exported DICOM files."""
+    if shutil.which("dciodvfy") is None:
+        pytest.skip("dciodvfy is not installed; install Debian's dicom3tools to run this test")
+    found = []
+    for file in files:
+        (folder / file.name).write_bytes(file.data)
+        done = subprocess.run(
+            ["dciodvfy", str(folder / file.name)], capture_output=True, check=False
+        )
+        told = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
+        found += [f"{file.name}: {line}" for line in told if line.startswith("Error")]
+    return found
+
+
+@dataclass(frozen=True)
+class Number:
+    """A measurement in an SR, and the group that holds it; the error is None where none is told."""
+
+    value: float
+    unit: str
+    error: float | None
+    group: Dataset
+
+
+def numbers(sr: Dataset) -> dict[tuple[str, str], Number]:
+    """Return the measurements by code and scheme; what the image library says is not among them."""
+    found = {}
+    container = next(i for i in sr.ContentSequence if _code(i) == ("126010", "DCM"))
+    for group in container.ContentSequence:
+        for item in group.ContentSequence:
+            if item.ValueType != "NUM":
+                continue
+            spread = {
+                _measured(child)
+                for child in item.get("ContentSequence", ())
+                if _code(child) in (("371886008", "SCT"), ("371885007", "SCT"))
+            }
+            value, unit = _measured(item)
+            assert len(spread) <= 1 and all(error[1] == unit for error in spread)
+            error = next(iter(spread))[0] if spread else None
+            found[_code(item)] = Number(value, unit, error, group)
+    return found
+
+
+def _code(item: Dataset) -> tuple[str, str]:
+    code = item.ConceptNameCodeSequence[0]
+    return code.CodeValue, code.CodingSchemeDesignator
+
+
+def _measured(item: Dataset) -> tuple[float, str]:
+    value = item.MeasuredValueSequence[0]
+    return float(value.NumericValue), value.MeasurementUnitsCodeSequence[0].CodeValue
