@@ -83,7 +83,9 @@ class TextSegmenter:
         if pointed is None:
             nothing = np.zeros(image.shape, np.float32)
             return Segmentation(nothing > 0, nothing, False, max(1 - present, 0.5), basis)
-        found = self._inner.segment(image, None, pointed.points, pointed.box)
+        # The box alone, as MedCLIP-SAMv2 prompts: words often point beside the thing, and a click is
+        # followed to the letter (docs/segmenter.md).
+        found = self._inner.segment(image, None, box=pointed.box)
         sure = min(present, found.confidence) if found.found else 1 - present
         return Segmentation(found.mask, found.probability, found.found, sure, basis)
 

@@ -72,7 +72,7 @@ def measure(number: int, segmenter: str = BUNDLED, embedder: str = "bundled") ->
                 )
                 continue
             (x, y, _), (left, top, right, bottom) = pointed.points[0], pointed.box
-            made = prompted.segment(image, points=pointed.points, box=pointed.box).mask
+            made = prompted.segment(image, box=pointed.box).mask
             ys, xs = np.nonzero(truth)
             true_box = (int(xs.min()), int(ys.min()), int(xs.max()), int(ys.max()))
             score, said = dice(made, truth), present >= 0.5
