@@ -131,7 +131,7 @@ class App:
 
     def _enter(self, request: gr.Request) -> Shown:
         room = self._desk.rooms.new(str(request.username))
-        return self._show(request, room, whole=True)
+        return self._show(request, room, report=True, consent=True)
 
     async def _open(self, event: gr.EventData, request: gr.Request) -> AsyncIterator[Shown]:
         wanted = str(event._data.get("session") or "") if isinstance(event._data, dict) else ""
@@ -144,13 +144,14 @@ class App:
             return
         self._turns.settle(room)
         # The same session is opened again to show what is new in it, not what stands in its report.
-        yield self._show(request, room, whole=not self._pages.shows(request, room))
+        other = not self._pages.shows(request, room)
+        yield self._show(request, room, report=other, consent=other)
         async for shown in self._follow(request, room):
             yield shown
 
     def _show_room(self, session: str, request: gr.Request) -> Shown:
         room = self._room(session, request)
-        return self._show(request, room, whole=True) if room else self._enter(request)
+        return self._show(request, room, report=True) if room else self._enter(request)
 
     async def _upload(self, files: list[str], session: str, request: gr.Request) -> Shown:
         user, room = str(request.username), self._room(session, request)
@@ -232,7 +233,7 @@ class App:
             yield _NOTHING  # for Gradio says again at the end what was yielded last
             return
         if room.report is not known:
-            yield self._show(request, room, whole=True)
+            yield self._show(request, room, report=True)
         yield self._show(request, room)
 
     def _room(self, session: str, request: gr.Request) -> Room | None:
@@ -272,21 +273,24 @@ class App:
             return gr.MultimodalTextbox(submit_btn=not busy, stop_btn=busy)
         return gr.MultimodalTextbox(value=text, submit_btn=not busy, stop_btn=busy)
 
-    def _show(self, request: gr.Request, room: Room, whole: bool = False) -> Shown:
-        """Return the outputs; what a reader types or ticks only where it is another room's.
+    def _show(
+        self, request: gr.Request, room: Room, report: bool = False, consent: bool = False
+    ) -> Shown:
+        """Return the outputs; what a reader types or ticks only where it is another one.
 
         What a reader types into the report and has not saved must outlast answers. The last outputs of
         a turn reach the page twice, the second time when the reader may be typing already.
         """
         self._pages.show(request, room)
-        now = [
+        return [
             self._box(room),
             list(room.messages),
             evidence_cards(room.evidence, self._desk.assistant.resources.artifacts.path),
             mark(room, str(request.username)),
             room.id,
+            *(_shown_report(room) if report else [gr.skip()] * _OF_REPORT),
+            gr.Checkbox(value=room.consent) if consent else gr.skip(),
         ]
-        return now + (_typed_and_ticked(room) if whole else [gr.skip()] * _TYPED)
 
 
 def _refuse(error: OverreadError) -> None:
@@ -294,7 +298,7 @@ def _refuse(error: OverreadError) -> None:
     gr.Warning(html.escape(str(error)), duration=None)
 
 
-def _typed_and_ticked(room: Room) -> Shown:
+def _shown_report(room: Room) -> Shown:
     report = room.report
     is_open = report is not None and report.signed_by is None
     return [
@@ -303,14 +307,13 @@ def _typed_and_ticked(room: Room) -> Shown:
         difference(report.draft, report.text) if report else "",
         gr.Button(interactive=is_open),
         gr.Button(interactive=is_open),
-        gr.Checkbox(value=room.consent),
     ]
 
 
-_TYPED = 6
-"""Outputs that a reader types into or ticks, and what belongs to them."""
+_OF_REPORT = 5
+"""Outputs that show the report."""
 
-_NOTHING: Shown = [gr.skip() for _ in range(5 + _TYPED)]
+_NOTHING: Shown = [gr.skip() for _ in range(6 + _OF_REPORT)]
 
 
 def _together(one: str, other: str) -> bool:

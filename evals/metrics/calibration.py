@@ -96,7 +96,8 @@ def reliability(
     if bins < 1:
         raise InputError(f"{bins} bins were asked for; give one or more")
     shares = np.linspace(0, 1, bins + 1)
-    edges = np.quantile(confidence, shares) if equal_mass else shares
+    # In percent, as scikit-learn rounds: an answer that lies on an edge falls on the same side.
+    edges = np.percentile(confidence, shares * 100) if equal_mass else shares
     place = np.searchsorted(edges[1:-1], confidence, side="left")
     found = []
     for number in np.unique(place):

@@ -65,7 +65,7 @@ def test_the_command_is_safe_and_complete():
     assert pairs["--model"] == "/models/m"
     assert (pairs["--host"], pairs["--port"]) == ("127.0.0.1", "8111")
     assert pairs["--load-format"] == "safetensors"
-    assert pairs["--limit-mm-per-prompt"] == '{"image": 4, "video": 0}'
+    assert pairs["--limit-mm-per-prompt"] == '{"image": 5, "video": 0}'
     assert '"disable_any_whitespace": true' in pairs["--structured-outputs-config"]
     assert pairs["--lora-modules"] == "a=/x" and pairs["--quantization"] == "awq"
     assert "--trust-remote-code" not in words and "secret" not in " ".join(words)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
@@ -76,6 +76,7 @@ def test_it_matches_scikit_learn_and_monai(pairs, bins: int) -> None:
 
 
 @given(answers, st.integers(1, 20))
+@example((np.array([0.0] * 6 + [0.05] * 3 + [0.1]), np.array([0.0] * 5 + [1.0] + [0.0] * 4)), 3)
 @settings(deadline=None)
 def test_equal_mass_matches_scikit_learn(pairs, bins: int) -> None:
     said, right = pairs

@@ -169,8 +169,8 @@ def test_more_images_than_a_model_takes_are_refused(
 ) -> None:
     config = Config(data_dir=data_dir, planner={"base_url": model.url})
     subject = make_subject("bare", config, NONE, start=lambda c: None)
-    many = replace(make_items(5)[0], images=tuple(item.images[0] for item in make_items(5)))
-    with pytest.raises(InputError, match="the item has 5 images; bare takes 4"):
+    many = replace(make_items(6)[0], images=tuple(item.images[0] for item in make_items(6)))
+    with pytest.raises(InputError, match="the item has 6 images; bare takes 5"):
         ask(subject, many)
     assert model.asked == []
 
