@@ -125,6 +125,10 @@ class Size:
     unit: str
     value: float
 
+    def __str__(self) -> str:
+        """Return the amount as the tools write it: "316.5 mm2"."""
+        return f"{phrases.number(self.value)} {self.unit}".strip()
+
     def compares_with(self, other: "Size") -> bool:
         """Whether both are the same quantity of the same thing."""
         return replace(self, value=0.0) == replace(other, value=0.0)
@@ -156,10 +160,8 @@ def size(entry: Evidence) -> Size | None:
 def _right(sentence: str, own: Sequence[Evidence]) -> str | None:
     """Return the change that "12 mm now [E2] and 10 mm before [E3]" comes to; None if that is not said."""
     now, before = (_of_time(pattern, sentence, own) for pattern in (_NOW, _BEFORE))
-    sizes = [size(entry) for entry in (now, before) if entry is not None]
-    if len(sizes) < 2 or sizes[0] is None or sizes[1] is None:
-        return None
-    return sizes[0].since(sizes[1]) if sizes[0].compares_with(sizes[1]) else None
+    here, there = (size(entry) if entry else None for entry in (now, before))
+    return here.since(there) if here and there and here.compares_with(there) else None
 
 
 def _at_one_time(

@@ -11,7 +11,6 @@ from overread.agent.changes import came_or_went, size, tells_change
 from overread.agent.ledger import cited
 from overread.agent.times import latest
 from overread.tools.base import Evidence
-from overread.tools.phrases import number
 
 # "Is the left kidney larger than the right?" compares within an image; "changes" are findings.
 _ASKS = re.compile(
@@ -117,15 +116,10 @@ def _together(first: Evidence, second: Evidence, evidence: Sequence[Evidence]) -
     if not here.compares_with(there):
         return None
     if not dated:
-        places = [f"{_amount(e)} in image {_image(e)} [{e.id}]" for e in (first, second)]
+        places = [f"{size(e)} in image {_image(e)} [{e.id}]" for e in (first, second)]
         return f"The {here.target} measures {' and '.join(places)}."
-    word, then = here.since(there).capitalize(), f"{_amount(before)} before [{before.id}]"
-    return f"{word}: the {here.target} measures {_amount(now)} now [{now.id}] and {then}."
-
-
-def _amount(entry: Evidence) -> str:
-    found = size(entry)
-    return f"{number(found.value)} {found.unit}".strip() if found else ""
+    word, then = here.since(there).capitalize(), f"{there} before [{before.id}]"
+    return f"{word}: the {here.target} measures {here} now [{now.id}] and {then}."
 
 
 def _image(entry: Evidence) -> int:

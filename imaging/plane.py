@@ -37,8 +37,13 @@ def along_normal(planes: Sequence[Plane | None], step: float) -> NDArray[np.floa
     known = [plane for plane in planes if plane is not None]
     if len(known) < len(planes):
         return step * np.arange(len(planes), dtype=np.float64)
-    normal = np.cross(known[0].row, known[0].column)
-    return np.array([plane.position for plane in known]) @ normal
+    return np.array([plane.position for plane in known]) @ normal(known[0])
+
+
+def normal(plane: Plane) -> NDArray[np.float64]:
+    """Return the unit vector across a plane, (3,)."""
+    across = np.cross(plane.row, plane.column)
+    return np.asarray(across / np.linalg.norm(across))
 
 
 def steps(positions: NDArray[np.float64], step: float) -> NDArray[np.float64]:

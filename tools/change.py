@@ -44,7 +44,6 @@ class Lesion:
 
     place: Place
     long_axis: float
-    short_axis: float
     diameter: float
     slice: int | None = None
 
@@ -78,9 +77,8 @@ def lesions(mask: Mask, spacing: Spacing) -> list[Lesion]:
 
 def measured(region: Mask, spacing: Spacing, place: Place, slice: int | None = None) -> Lesion:
     """Return a finding by the region that shows it."""
-    long, short = geometry.axes(region, spacing)
     diameter = math.sqrt(4 * geometry.area(region, spacing) / math.pi)
-    return Lesion(place, long, short, diameter, slice)
+    return Lesion(place, geometry.long_axis(region, spacing), diameter, slice)
 
 
 def follow(

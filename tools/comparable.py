@@ -3,9 +3,10 @@
 import numpy as np
 
 from overread.imaging.errors import InputError
+from overread.imaging.plane import normal
 from overread.imaging.study import Image
 from overread.tools.blank import is_blank
-from overread.tools.stack import Stack, normal
+from overread.tools.stack import Stack
 
 _FEWEST_PIXELS = 32
 """Least edge, in pixels: below it the coarsest step of registration has nothing to go by."""

@@ -70,14 +70,15 @@ def build(context: ToolContext) -> BaseTool:
         outline = _outliner(segmenter)
         in_one_slice = segmenter.any_words and not {*targets} <= {*segmenter.targets}
         most = _SLICES // (1 + len(earlier))
-        slices = stack_of(context.archive, current.ref)
+        pictures_of = {other: context.image(other) for other in earlier}
+        for other, picture in pictures_of.items():
+            check_kind(current, picture, image, other)
+        slices = stack_of(context.archive, current.ref)  # reads the whole series
         told: list[str] = []
         values: dict[str, Value] = {}
         pictures: dict[str, PIL.Image.Image] = {}
         sure: list[float] = []
-        for other in earlier:
-            picture = context.image(other)
-            check_kind(current, picture, image, other)
+        for other, picture in pictures_of.items():
             captions = f"image {image}", f"image {other}, earlier"
             before = None if slices is None else stack_of(context.archive, picture.ref)
             if slices is not None and before is not None:

@@ -69,12 +69,17 @@ def axes(mask: Mask, spacing: Spacing = PIXELS) -> tuple[float, float]:
     True
     """
     points = _outline(largest_region(mask), spacing)
-    hull = points[ConvexHull(points).vertices]
-    gaps = pdist(hull)
-    first, second = np.triu_indices(len(hull), k=1)
-    longest = int(np.argmax(gaps))
-    down, across = (hull[second[longest]] - hull[first[longest]]) / gaps[longest]
-    return float(gaps[longest]), _longest_chord(points @ [[down, -across], [across, down]])
+    longest, (down, across) = _feret(points)
+    return longest, _longest_chord(points @ [[down, -across], [across, down]])
+
+
+def long_axis(mask: Mask, spacing: Spacing = PIXELS) -> float:
+    """Return the long axis of the largest region, as `axes` does.
+
+    Raises:
+        EmptyMaskError: No pixel is set.
+    """
+    return _feret(_outline(largest_region(mask), spacing))[0]
 
 
 def extent(mask: Mask, spacing: Spacing = PIXELS) -> tuple[float, float]:
@@ -185,6 +190,15 @@ def _outline(region: Mask, spacing: Spacing) -> NDArray[np.float64]:
     borders = find_contours(padded, 0.5, fully_connected="high")  # joins at corners, as regions do
     outer = max(borders, key=lambda border: float(np.ptp(border[:, 0])))
     return np.asarray(outer * spacing)
+
+
+def _feret(points: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    """Return the greatest distance between two points of an outline, and its direction."""
+    hull = points[ConvexHull(points).vertices]
+    gaps = pdist(hull)
+    first, second = np.triu_indices(len(hull), k=1)
+    longest = int(np.argmax(gaps))
+    return float(gaps[longest]), (hull[second[longest]] - hull[first[longest]]) / gaps[longest]
 
 
 def _longest_chord(outline: NDArray[np.float64]) -> float:

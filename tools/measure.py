@@ -104,7 +104,7 @@ def measure_masks(
     if quantity == "count":
         return float(count(mask, touching=target in _CROWDED)), ""
     single = {
-        "long_axis": lambda: geometry.axes(mask, spacing)[0],
+        "long_axis": lambda: geometry.long_axis(mask, spacing),
         "short_axis": lambda: geometry.axes(mask, spacing)[1],
         "height": lambda: geometry.extent(mask, spacing)[0],
         "width": lambda: geometry.extent(mask, spacing)[1],
@@ -156,7 +156,7 @@ def error_of(image: Image, quantity: str, target: str, found: Sequence[Segmentat
         if quantity == "midline_shift":
             scale = geometry.extent(masks[1], spacing)[1]
         elif quantity == "distance":  # where a border lies is told by half of a length
-            scale = geometry.axes(masks[place], spacing)[0] / 2
+            scale = geometry.long_axis(masks[place], spacing) / 2
         parts.append(with_error(one, varied(place), 0.0, kind_of(quantity), scale).error)
     return math.hypot(*parts, _grid_error(image, quantity, masks))
 

@@ -80,7 +80,6 @@ def _scaled(lesion: Lesion, factor: float) -> Lesion:
     return replace(
         lesion,
         long_axis=lesion.long_axis * factor,
-        short_axis=lesion.short_axis * factor,
         diameter=lesion.diameter * factor,
     )
 

@@ -1,6 +1,7 @@
 """Bring an earlier image onto a later one: shift, turn and scale, by SimpleITK."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ _EDGE = 192
 
 _BINS, _STEPS = 32, 120
 _PLAUSIBLE_SCALE = (0.7, 1.4)
+
+Likeness = Callable[[Any, Any, Any], float]
+"""How alike two SimpleITK images are under a transform, -1..1."""
 
 Limits = tuple[float, float]
 """The likeness below which a registration is not believed, and that from which it is in full."""
@@ -91,26 +95,8 @@ def register(current: Image, prior: Image) -> Registration:
             sitk.CenteredTransformInitializerFilter.GEOMETRY,
         )
     )  # fmt: skip
-    method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfWorkUnits(1)  # sums in one order: the same images give the same transform
-    method.SetMetricAsMattesMutualInformation(_BINS)
-    method.SetMetricSamplingStrategy(method.NONE)
-    method.SetInterpolator(sitk.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=1.0, minStep=1e-4, numberOfIterations=_STEPS, relaxationFactor=0.6
-    )
-    method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel([4, 2, 1])
-    method.SetSmoothingSigmasPerLevel([2, 1, 0])
-    method.SetSmoothingSigmasAreSpecifiedInPhysicalUnits(False)
     found = sitk.Similarity2DTransform(centred)
-    method.SetInitialTransform(found, inPlace=True)
-    before = _likeness(fixed, moving, centred)
-    try:
-        method.Execute(fixed, moving)
-        after = _likeness(fixed, moving, found)
-    except RuntimeError:  # the images share no structure that could be followed
-        after = -1.0
+    before, after = aligned(fixed, moving, found, _STEPS, 1e-4, [4, 2, 1], _likeness)
     low, high = _PLAUSIBLE_SCALE
     if after < before or not low < found.GetScale() < high:
         found, after = centred, before
@@ -122,6 +108,74 @@ def register(current: Image, prior: Image) -> Registration:
         turn=math.degrees(found.GetAngle()),
         scale=found.GetScale(),
     )
+
+
+def aligned(
+    fixed: Any,
+    moving: Any,
+    transform: Any,
+    steps: int,
+    least_step: float,
+    shrink: list[int],
+    likeness: Likeness,
+) -> tuple[float, float]:
+    """Move a transform to where two SimpleITK images share most, by mutual information.
+
+    Args:
+        fixed: The later image.
+        moving: The earlier one.
+        transform: Where to begin; changed in place.
+        steps: Most steps at each resolution.
+        least_step: At which it ends, in the unit of the transform.
+        shrink: By how much the images are made smaller, resolution by resolution.
+        likeness: Of the two under a transform.
+
+    Returns:
+        The likeness before and after; -1 after where there was nothing to follow.
+    """
+    import SimpleITK as sitk
+
+    method = sitk.ImageRegistrationMethod()
+    method.SetNumberOfWorkUnits(1)  # sums in one order: the same images give the same transform
+    method.SetMetricAsMattesMutualInformation(_BINS)
+    method.SetMetricSamplingStrategy(method.NONE)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=1.0, minStep=least_step, numberOfIterations=steps, relaxationFactor=0.6
+    )
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel(shrink)
+    method.SetSmoothingSigmasPerLevel([factor // 2 for factor in shrink])
+    method.SetSmoothingSigmasAreSpecifiedInPhysicalUnits(False)
+    method.SetInitialTransform(transform, inPlace=True)
+    before = likeness(fixed, moving, transform)
+    try:
+        method.Execute(fixed, moving)
+    except RuntimeError:  # they share no structure that could be followed
+        return before, -1.0
+    return before, likeness(fixed, moving, transform)
+
+
+def correlation(fixed: Any, moving: Any, transform: Any, least: float) -> float:
+    """Return the correlation of two images where the moved one covers the other.
+
+    Args:
+        fixed: The later image.
+        moving: The earlier one, >= 0.
+        transform: Between them.
+        least: Pixels that must be covered; the answer is -1 where fewer are.
+    """
+    import SimpleITK as sitk
+
+    moved = sitk.GetArrayFromImage(sitk.Resample(moving, fixed, transform, sitk.sitkLinear, -1.0))
+    there = sitk.GetArrayFromImage(fixed)
+    covered = moved >= 0
+    if np.count_nonzero(covered) < least:
+        return -1.0
+    first, second = there[covered], moved[covered]
+    if first.std() == 0 or second.std() == 0:
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def onto(registration: Registration, mask: Mask, prior: Image, current: Image) -> Mask:
@@ -178,14 +232,4 @@ def _picture(image: Image, spacing: Spacing) -> Any:
 
 def _likeness(fixed: Any, moving: Any, transform: Any) -> float:
     """Return the correlation where the moved image covers the fixed one."""
-    import SimpleITK as sitk
-
-    moved = sitk.GetArrayFromImage(sitk.Resample(moving, fixed, transform, sitk.sitkLinear, -1.0))
-    there = sitk.GetArrayFromImage(fixed)
-    covered = moved >= 0
-    if np.count_nonzero(covered) < covered.size / 4:
-        return -1.0
-    first, second = there[covered], moved[covered]
-    if first.std() == 0 or second.std() == 0:
-        return 0.0
-    return float(np.corrcoef(first, second)[0, 1])
+    return correlation(fixed, moving, transform, fixed.GetNumberOfPixels() / 4)

@@ -89,7 +89,7 @@ def describe(
     values: dict[str, Value] = {"found": True, "target": target}
     if image.spacing_mm is not None:
         values["area_mm2"] = round(geometry.area(mask, image.spacing_mm), 1)
-        values["long_axis_mm"] = round(geometry.axes(mask, image.spacing_mm)[0], 1)
+        values["long_axis_mm"] = round(geometry.long_axis(mask, image.spacing_mm), 1)
     else:
         values["area_percent"] = round(100 * float(mask.mean()), 2)
     values["regions"] = geometry.regions(mask)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from overread.imaging.archive import Archive, SeriesRecord
 from overread.imaging.errors import InputError
 from overread.imaging.loose import EIGHT_BIT_WINDOW
-from overread.imaging.plane import POSITION_TOLERANCE_MM
+from overread.imaging.plane import POSITION_TOLERANCE_MM, normal
 from overread.imaging.render import to_view, window_of
 from overread.imaging.study import Image, ImageRef, Plane, Spacing
 from overread.tools.volume import MAX_SLICES
@@ -141,12 +141,6 @@ def plane_of(image: Image, series: SeriesRecord, index: int) -> Plane | None:
     position = (to_lps @ np.array([0.0, 0.0, index, 1.0]))[:3]
     one, two, three = ((float(x), float(y), float(z)) for x, y, z in (position, row, column))
     return Plane(one, two, three, f"{image.ref.study_id}/{image.ref.series}")
-
-
-def normal(plane: Plane) -> NDArray[np.float64]:
-    """Return the unit vector across a plane, (3,)."""
-    across = np.cross(plane.row, plane.column)
-    return np.asarray(across / np.linalg.norm(across))
 
 
 def _at_one_time(archive: Archive, series: SeriesRecord, ref: ImageRef) -> range:

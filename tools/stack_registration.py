@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from overread.imaging.errors import InputError
-from overread.tools.registration import STACKS, Registration
-from overread.tools.stack import Stack, normal
+from overread.imaging.plane import normal
+from overread.tools.registration import STACKS, Registration, aligned, correlation
+from overread.tools.stack import Stack
 
-_BINS, _STEPS = 32, 40
+_STEPS = 40
 _SEARCH_EDGE = 28
 """Longest edge at which levels are tried, in voxels."""
 
@@ -115,26 +116,8 @@ def _shifted(current: Stack, prior: Stack, shift: float | None) -> Any:
 def _refined(fixed: Any, moving: Any, start: Any) -> Registration:
     import SimpleITK as sitk
 
-    method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfWorkUnits(1)  # sums in one order: the same images give the same transform
-    method.SetMetricAsMattesMutualInformation(_BINS)
-    method.SetMetricSamplingStrategy(method.NONE)
-    method.SetInterpolator(sitk.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=1.0, minStep=1e-3, numberOfIterations=_STEPS, relaxationFactor=0.6
-    )
-    method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel([2, 1])
-    method.SetSmoothingSigmasPerLevel([1, 0])
-    method.SetSmoothingSigmasAreSpecifiedInPhysicalUnits(False)
     found = sitk.Euler3DTransform(start)
-    method.SetInitialTransform(found, inPlace=True)
-    before = likeness(fixed, moving, start)
-    try:
-        method.Execute(fixed, moving)
-        after = likeness(fixed, moving, found)
-    except RuntimeError:  # the stacks share no structure that could be followed
-        after = -1.0
+    before, after = aligned(fixed, moving, found, _STEPS, 1e-3, [2, 1], likeness)
     away = math.dist(found.GetTranslation(), start.GetTranslation())
     if after < before or _turn(found) > _MOST_TURN or away > _MOST_SHIFT_MM:
         found, after = start, before
@@ -156,18 +139,7 @@ def _turn(transform: Any) -> float:
 
 def likeness(fixed: Any, moving: Any, transform: Any) -> float:
     """Return the correlation of two volumes where they overlap; -1 where that is too little."""
-    import SimpleITK as sitk
-
-    moved = sitk.GetArrayFromImage(sitk.Resample(moving, fixed, transform, sitk.sitkLinear, -1.0))
-    there = sitk.GetArrayFromImage(fixed)
-    covered = moved >= 0
     sizes = [
         volume.GetNumberOfPixels() * math.prod(volume.GetSpacing()) for volume in (fixed, moving)
     ]
-    shared = np.count_nonzero(covered) * math.prod(fixed.GetSpacing())
-    if shared < min(sizes) / 5:
-        return -1.0
-    first, second = there[covered], moved[covered]
-    if first.std() == 0 or second.std() == 0:
-        return 0.0
-    return float(np.corrcoef(first, second)[0, 1])
+    return correlation(fixed, moving, transform, min(sizes) / 5 / math.prod(fixed.GetSpacing()))

@@ -135,10 +135,7 @@ class App:
 
     async def _open(self, event: gr.EventData, request: gr.Request) -> AsyncIterator[Shown]:
         wanted = str(event._data.get("session") or "") if isinstance(event._data, dict) else ""
-        if not wanted:
-            yield self._enter(request)
-            return
-        room = self._room(wanted, request)
+        room = self._room(wanted, request) if wanted else None
         if room is None:
             yield self._enter(request)
             return

@@ -279,5 +279,5 @@ def _told(found: Segmentation, spacing: tuple[float, float] | None) -> dict[str,
     told["pixels"] = int(found.mask.sum())
     if spacing is not None and found.mask.any():
         told["area_mm2"] = round(geometry.area(found.mask, spacing), 1)
-        told["long_axis_mm"] = round(geometry.axes(found.mask, spacing)[0], 1)
+        told["long_axis_mm"] = round(geometry.long_axis(found.mask, spacing), 1)
     return told

@@ -84,7 +84,7 @@ def test_images_without_structure_are_left_where_they_are() -> None:
 
 
 def lesion(row: float, column: float, diameter: float) -> Lesion:
-    return Lesion((row, column), diameter, diameter, diameter)
+    return Lesion((row, column), diameter, diameter)
 
 
 def test_findings_are_paired_by_place_each_once() -> None:
