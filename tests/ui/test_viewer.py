@@ -208,6 +208,7 @@ def test_a_citation_jumps_to_its_image_and_mask(page: Page, room_url: str) -> No
     expect(pane(page)).to_have_attribute("data-layers", "thorax")
     open_example(page, "Fundus")
     expect(pane(page).locator(".title")).to_have_text("Fundus")
+    expect(pane(page)).not_to_have_attribute("data-evidence", "E2")
     page.click('#chat a[href*="#E2"]')
     expect(pane(page).locator(".title")).to_have_text("Chest X-ray")
     expect(pane(page)).to_have_attribute("data-evidence", "E2")

@@ -59,8 +59,7 @@ export class Pane {
     this.series = series;
     if (another) {
       this.reset();
-      this.layers = [];
-      this.box = null;
+      this.uncover();
       this.loaded = null;
     }
     this.slider.max = series.images.length - 1;
@@ -104,10 +103,17 @@ export class Pane {
     this.draw();
   }
 
-  clear() {
-    this.series = null;
+  /** Takes away what evidence laid over the image. */
+  uncover() {
     this.layers = [];
     this.box = null;
+    delete this.element.dataset.evidence;
+    delete this.element.dataset.layers;
+  }
+
+  clear() {
+    this.series = null;
+    this.uncover();
     this.slider.hidden = true;
     this.empty();
   }
