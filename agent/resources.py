@@ -73,13 +73,15 @@ class Resources:
         from overread.tools.segmenters import load_segmenter
 
         model = self._config.segmenter.model
-        segmenter = once(("segmenter", model), lambda: load_segmenter(model))
+        segmenter = once(
+            ("segmenter", model, self.data), lambda: load_segmenter(model, self.archive)
+        )
         if self._config.segmenter.words == "own":
             return segmenter
         from overread.tools.text_segmenter import TextSegmenter
 
         return once(
-            ("segmenter", model, self._config.index.embedder),
+            ("segmenter", model, self.data, self._config.index.embedder),
             lambda: TextSegmenter(segmenter, self.embedder()),
         )
 

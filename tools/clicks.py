@@ -10,6 +10,7 @@ from PIL import ImageDraw
 
 from overread.imaging.errors import InputError
 from overread.imaging.study import Image, Mask
+from overread.tools.quality import Quality, quality_by_jitter, quality_of
 from overread.tools.segmenter import Box, Point, Segmentation, Segmenter
 
 MAX_POINTS = 200
@@ -50,9 +51,36 @@ def answer(segmenter: Segmenter, image: Image, prompts: Prompts) -> Segmentation
         prompts.target,
         prompts.points,
         prompts.box,
-        scribble=stroked(image.shape, prompts.strokes) if prompts.strokes else None,
-        previous=prompts.previous,
+        _scribble(image, prompts),
+        prompts.previous,
     )
+
+
+def doubt(segmenter: Segmenter, image: Image, prompts: Prompts) -> Quality:
+    """Return how good the mask for what was drawn is thought to be, and where it is unsure.
+
+    Points and the box are moved a little; strokes and a mask stay as they are.
+
+    Raises:
+        InputError: As `answer`.
+    """
+    found = answer(segmenter, image, prompts)
+    if not prompts.points and prompts.box is None:
+        return quality_of(found)
+    return quality_by_jitter(
+        segmenter,
+        image,
+        found,
+        prompts.target,
+        prompts.points,
+        prompts.box,
+        _scribble(image, prompts),
+        prompts.previous,
+    )
+
+
+def _scribble(image: Image, prompts: Prompts) -> Mask | None:
+    return stroked(image.shape, prompts.strokes) if prompts.strokes else None
 
 
 def stroked(shape: tuple[int, int], strokes: Sequence[Stroke], width: int | None = None) -> Mask:

@@ -14,7 +14,7 @@ from overread.tools import geometry, phrases
 from overread.tools.base import ToolContext, ToolResult, Value
 from overread.tools.border import make_tool
 from overread.tools.counting import count
-from overread.tools.pictures import store_overlay
+from overread.tools.pictures import store_outlines
 from overread.tools.segment import ImageNumber, Target
 from overread.tools.segmenter import ErrorKind, Segmentation, Segmenter
 from overread.tools.sides import has_sides
@@ -223,7 +223,7 @@ def build(context: ToolContext) -> BaseTool:
             image=str(picture.ref),
             values=values,
             confidence=round(near * min(one.confidence for one in found.values()), 2),
-            artifacts=(store_overlay(context.artifacts, picture, masks),),
+            artifacts=store_outlines(context.artifacts, picture, found),
         )
         named = None if quantity == "midline_shift" else reference
         return phrases.measured(image, quantity, target, named, value, unit, towards), result

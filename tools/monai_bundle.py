@@ -39,6 +39,8 @@ _DONE = {
     "ScaleIntensity", "ScaleIntensityRange", "ScaleIntensityRangePercentiles", "NormalizeIntensity",
     "Resize",
 }  # fmt: skip
+# What needs to know where in the patient a volume lies.
+_IN_SPACE = {"Orientation", "Spacing"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Bundle:
         network: Class in `monai.networks.nets`. arguments: Of its constructor; plain values.
         classes: Names by channel of the output, background among them; lower case.
         channels: Of the input, 1 or 3.
-        shape: Of the input, by axis: a size, a size whose multiples are taken ("16*n": -16), or 1
+        shape: Of the input, by axis, two or three: a size, a size whose multiples are taken ("16*n": -16), or 1
             where any will do.
         patches: Whether a large picture is to be taken piece by piece.
         steps: Of preparing a picture, in order.
@@ -112,10 +114,15 @@ def read_bundle(folder: Path) -> Bundle:
             f"configs/metadata.json of the bundle {folder} does not name the channels of its "
             "pictures and of its answer (network_data_format)"
         ) from error
-    if arguments.get("spatial_dims", len(shape)) != 2 or len(shape) != 2:
+    if len(shape) not in (2, 3) or arguments.get("spatial_dims", len(shape)) != len(shape):
         raise ConfigError(
-            f"the bundle {folder} is for volumes; only bundles for single pictures (spatial_dims 2) "
-            "can be used"
+            f"the bundle {folder} tells sizes of {len(shape)} dimensions (spatial_shape) and a network "
+            f"of {arguments.get('spatial_dims', len(shape))!s:.20} (spatial_dims); both must be 2, for "
+            "pictures, or 3, for volumes"
+        )
+    if len(shape) == 3 and channels != 1:
+        raise ConfigError(
+            f"the bundle {folder} wants volumes of {channels} channels; a series gives one"
         )
     if channels not in (1, 3) or not classes:
         raise ConfigError(f"the bundle {folder} wants pictures of {channels} channels, not 1 or 3")
@@ -131,7 +138,7 @@ def read_bundle(folder: Path) -> Bundle:
         channels,
         shape,
         patches,
-        _steps(config, folder),
+        _steps(config, folder, _DONE | (_IN_SPACE if len(shape) == 3 else set())),
         weights,
     )
 
@@ -258,7 +265,7 @@ def _plain(value: Any, config: Mapping[str, Any], folder: Path) -> Any:
     return value
 
 
-def _steps(config: Mapping[str, Any], folder: Path) -> tuple[Step, ...]:
+def _steps(config: Mapping[str, Any], folder: Path, known: set[str]) -> tuple[Step, ...]:
     preparing = config.get("preprocessing")
     transforms = preparing.get("transforms", []) if isinstance(preparing, dict) else []
     if isinstance(transforms, str):
@@ -269,10 +276,10 @@ def _steps(config: Mapping[str, Any], folder: Path) -> tuple[Step, ...]:
         name = target.rpartition(".")[2].removesuffix("d")
         if name in _NEEDLESS or (isinstance(item, dict) and item.get("_disabled_") is True):
             continue
-        if name not in _DONE:
+        if name not in known:
             raise ConfigError(
                 f"the bundle {folder} prepares pictures by '{target:.60}', which we do not; "
-                f"we do {', '.join(sorted(_DONE))}"
+                f"we do {', '.join(sorted(known))}"
             )
         options = {
             key: _plain(value, config, folder)

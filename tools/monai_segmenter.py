@@ -1,7 +1,6 @@
 """Segmenters from MONAI bundles, by local folder: a network that knows the names of its classes."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,11 +13,12 @@ from overread.imaging.errors import ConfigError, InputError
 from overread.imaging.render import to_view
 from overread.imaging.study import Image, Mask
 from overread.tools.feature_cache import FeatureCache
-from overread.tools.monai_bundle import Bundle, Step, build_network, read_bundle
+from overread.tools.monai_bundle import Bundle, Step, build_network
 from overread.tools.prompt_checks import check_prompts
 from overread.tools.segmenter import INSIDE, Box, Point, Segmentation
 from overread.tools.targets import canonical
 
+_AXES = (("L", "R"), ("P", "A"), ("I", "S"))
 _ABSENT = "one minus the highest probability of any pixel"
 
 
@@ -31,17 +31,17 @@ class MonaiSegmenter:
 
     any_words = False
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, bundle: Bundle) -> None:
         """Load it.
 
         Raises:
-            ConfigError: As `read_bundle` and `build_network`.
+            ConfigError: As `build_network`.
         """
-        self._bundle: Bundle = read_bundle(folder)
-        self._network = build_network(self._bundle)
-        self._transforms = [_transform(step) for step in self._bundle.steps]
-        self.targets = self._bundle.targets
-        self.version = f"monai-bundle {self._bundle.name} {self._bundle.version}"
+        self._bundle = bundle
+        self._network = build_network(bundle)
+        self._transforms = [_transform(step, len(bundle.shape)) for step in bundle.steps]
+        self.targets = bundle.targets
+        self.version = f"monai-bundle {bundle.name} {bundle.version}"
         self._kept: FeatureCache[NDArray[np.float32]] = FeatureCache()
 
     def segment(
@@ -64,13 +64,17 @@ class MonaiSegmenter:
                 f"this segmenter goes by names alone; name one of {', '.join(self.targets)}"
             )
         channel = self._bundle.channel_of(canonical(target, self.targets))
-        probability = self._kept.of(image, lambda: self._probabilities(image))[channel]
+        probability = self._probability(image, channel)
         mask = probability >= 0.5
         if prompted:
             mask = _touched(mask, points, box, scribble)
         if not mask.any():
             return Segmentation(mask, probability, False, 1 - float(probability.max()), _ABSENT)
         return Segmentation(mask, probability, True, float(probability[mask].mean()), INSIDE)
+
+    def _probability(self, image: Image, channel: int) -> NDArray[np.float32]:
+        """Return that of each pixel, (rows, columns)."""
+        return self._kept.of(image, lambda: self._probabilities(image))[channel]
 
     def _probabilities(self, image: Image) -> NDArray[np.float32]:
         """Return (classes, rows, columns)."""
@@ -85,9 +89,7 @@ class MonaiSegmenter:
         for transform in self._transforms:
             data = torch.as_tensor(transform(data))
         with torch.inference_mode():
-            logits = self._logits(data.float()[None])
-            alone = logits.shape[1] == 1 or "background" not in self._bundle.classes.values()
-            told = logits.sigmoid() if alone else logits.softmax(dim=1)
+            told = probabilities(self._logits(data.float()[None]), self._bundle)
             size = (image.shape[1], image.shape[0])
             full = F.interpolate(told, size=size, mode="bilinear", align_corners=False)[0]
         return np.ascontiguousarray(full.numpy().transpose(0, 2, 1))
@@ -111,12 +113,23 @@ class MonaiSegmenter:
         return self._network(whole)[..., : fixed[0], : fixed[1]]
 
 
-def _transform(step: Step):  # type: ignore[no-untyped-def]  # monai's own classes, if installed
+def probabilities(logits: Tensor, bundle: Bundle) -> Tensor:
+    """Return those of the classes, (1, classes, ...), from what the network says."""
+    alone = logits.shape[1] == 1 or "background" not in bundle.classes.values()
+    return logits.sigmoid() if alone else logits.softmax(dim=1)
+
+
+def _transform(step: Step, dims: int):  # type: ignore[no-untyped-def]  # monai's own classes, if installed
     from monai import transforms
 
     options = dict(step.options)
     if step.name == "Resize":
-        options = {"spatial_size": options["spatial_size"], "mode": "bilinear"}
+        mode = "trilinear" if dims == 3 else "bilinear"
+        options = {"spatial_size": options["spatial_size"], "mode": mode}
+    if step.name == "Spacing":
+        options = {"pixdim": options["pixdim"], "mode": "bilinear"}
+    if step.name == "Orientation":
+        options = {"axcodes": options["axcodes"], "labels": _AXES}
     try:
         return getattr(transforms, step.name)(**options)
     except (TypeError, ValueError, KeyError) as error:

@@ -81,6 +81,7 @@ def quality_by_jitter(
     target: str | None = None,
     points: Sequence[Point] = (),
     box: Box | None = None,
+    scribble: Mask | None = None,
     previous: Mask | None = None,
     seed: int = 0,
 ) -> Quality:
@@ -90,10 +91,11 @@ def quality_by_jitter(
         segmenter: That made it.
         image: Of what.
         segmentation: The mask, by the prompts as they are.
-        target: As it was given to the segmenter, and so the next four.
+        target: As it was given to the segmenter, and so the next five.
         points: With `box`, what is moved; one of them at least.
         box: The same.
-        previous: Stays as it is.
+        scribble: With `previous`, what stays as it is.
+        previous: The same.
         seed: Of the moves.
 
     Source: Wang et al., Aleatoric uncertainty estimation with test-time augmentation, Neurocomputing
@@ -110,15 +112,15 @@ def quality_by_jitter(
             int(np.clip(round(y + down), 0, rows - 1)),
         )
 
-    maps = [segmentation.probability]
+    total = segmentation.probability.astype(np.float32)
     for _ in range(JITTERS):
         placed = [(*moved(x, y), inside) for x, y, inside in points]
         put: Box | None = None
         if box is not None:
             (x0, y0), (x1, y1) = moved(*box[:2]), moved(*box[2:])
             put = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
-        maps.append(segmenter.segment(image, target, placed, put, previous=previous).probability)
-    mean = np.stack(maps).mean(axis=0).astype(np.float32)
+        total += segmenter.segment(image, target, placed, put, scribble, previous).probability
+    mean = total / np.float32(JITTERS + 1)
     return Quality(
         expected_dice(mean, segmentation.mask),
         entropy(mean),

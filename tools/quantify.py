@@ -12,7 +12,7 @@ from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field, WithJsonSchema
 
 from overread.imaging.errors import InputError
-from overread.imaging.study import Mask, Spacing
+from overread.imaging.study import Spacing
 from overread.imaging.vocabulary import TARGETS
 from overread.tools import geometry
 from overread.tools.base import Artifact, ToolContext, ToolResult, Value
@@ -20,7 +20,7 @@ from overread.tools.border import make_tool
 from overread.tools.intensity import intensity, near, unit_of
 from overread.tools.measure import error_of
 from overread.tools.phrases import number
-from overread.tools.pictures import store_overlay
+from overread.tools.pictures import store_outlines
 from overread.tools.segment import ImageNumber, Pixel
 from overread.tools.segmenter import Segmentation
 from overread.tools.sides import has_sides
@@ -76,7 +76,7 @@ class _Work:
         self.known = self.picture.spacing_mm is not None
         self.spacing: Spacing = self.picture.spacing_mm or geometry.PIXELS
         self.length = "mm" if self.known else "pixels"
-        self.masks: dict[str, Mask] = {}
+        self.outlines: dict[str, Segmentation] = {}
         self.sure = 1.0
         self.extra: dict[str, Value] = {}
 
@@ -90,7 +90,7 @@ class _Work:
         found = self.context.segmenter().segment(self.picture, name)
         if not found.found:
             raise InputError(f"no {name} found in image {self.number}, so it cannot be measured")
-        self.masks[name] = found.mask
+        self.outlines[name] = found
         self.sure = min(self.sure, found.confidence)
         return found
 
@@ -119,7 +119,7 @@ def build(context: ToolContext) -> BaseTool:
         values: dict[str, Value] = {
             "quantity": quantity,
             "target": what,
-            "reference": next((name for name in work.masks if name != what), None),
+            "reference": next((name for name in work.outlines if name != what), None),
             "value": _rounded(measured.value),
             "unit": unit,
             "error": digits(measured.error),
@@ -130,10 +130,10 @@ def build(context: ToolContext) -> BaseTool:
         else:
             right = within(measured, max(work.spacing) if unit == work.length else 0.0)
         artifacts: tuple[Artifact, ...] = ()
-        if work.masks:
-            artifacts = (store_overlay(context.artifacts, work.picture, work.masks),)
+        if work.outlines:
+            artifacts = store_outlines(context.artifacts, work.picture, work.outlines)
         version = VERSION
-        if work.masks or quantity == "volume":
+        if work.outlines or quantity == "volume":
             version += f", {context.segmenter().version}"
         result = ToolResult(
             version=version,

@@ -2,18 +2,20 @@
 
 from pathlib import Path
 
+from overread.imaging.archive import Archive
 from overread.imaging.errors import ConfigError
 from overread.tools.segmenter import Segmenter
 
 BUNDLED = "bundled"
 
 
-def load_segmenter(spec: str) -> Segmenter:
+def load_segmenter(spec: str, archive: Archive | None = None) -> Segmenter:
     """Load a segmenter: safetensors or plain tensors, no foreign code, no network.
 
     Args:
         spec: "bundled"; the folder of a MONAI bundle (`configs/metadata.json`); or that of a
             transformers checkpoint of the SAM family (`config.json`).
+        archive: Where the series of images are; a bundle for volumes finds nothing without it.
 
     Raises:
         ConfigError: There is no such folder, no such model in it, or what reads it is not
@@ -27,9 +29,14 @@ def load_segmenter(spec: str) -> Segmenter:
     if not folder.is_dir():
         raise ConfigError(f"segmenter.model: there is no folder {folder}; give one, or 'bundled'")
     if (folder / "configs" / "metadata.json").is_file():
+        from overread.tools.monai_bundle import read_bundle
         from overread.tools.monai_segmenter import MonaiSegmenter
+        from overread.tools.monai_volume import MonaiVolumeSegmenter
 
-        return MonaiSegmenter(folder)
+        bundle = read_bundle(folder)
+        if len(bundle.shape) == 3:
+            return MonaiVolumeSegmenter(bundle, archive)
+        return MonaiSegmenter(bundle)
     if (folder / "config.json").is_file():
         from overread.tools.sam_segmenter import SamSegmenter
 

@@ -1,6 +1,7 @@
 """The slices of a series as one stack: where in the patient each lies, and how they look, made smaller."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -108,7 +109,7 @@ def stack_of(archive: Archive, ref: ImageRef) -> Stack | None:
         InputError: The series has too many slices.
     """
     series = archive.series(ref)
-    numbers = _at_one_time(archive, series, ref)
+    numbers = at_one_time(archive, series, ref)
     if len(numbers) < _FEWEST:
         return None
     if len(numbers) > MAX_SLICES:
@@ -121,7 +122,7 @@ def stack_of(archive: Archive, ref: ImageRef) -> Stack | None:
     for index, number in enumerate(numbers):
         image = archive.load(series.refs[number - 1])
         plane = plane_of(image, series, index)
-        if plane is None or image.spacing_mm is None or not _alike(image, first):
+        if plane is None or image.spacing_mm is None or not alike(image, first):
             return None
         planes.append(plane)
         small = replace(image, pixels=_smaller(image, shrink))  # before it is made visible: faster
@@ -143,7 +144,7 @@ def plane_of(image: Image, series: SeriesRecord, index: int) -> Plane | None:
     return Plane(one, two, three, f"{image.ref.study_id}/{image.ref.series}")
 
 
-def _at_one_time(archive: Archive, series: SeriesRecord, ref: ImageRef) -> range:
+def at_one_time(archive: Archive, series: SeriesRecord, ref: ImageRef) -> range:
     """Return the numbers, from 1, of the images of the same time: all but for a fourth dimension."""
     shape = archive.study(ref.study_id).header.get("shape", ())
     each = max(1, len(series.refs) // max(1, math.prod(shape[3:])))
@@ -151,8 +152,26 @@ def _at_one_time(archive: Archive, series: SeriesRecord, ref: ImageRef) -> range
     return range(start + 1, start + each + 1)
 
 
-def _alike(image: Image, first: Image) -> bool:
+def alike(image: Image, first: Image) -> bool:
+    """Return whether two slices have the same pixels in number and size."""
     return image.shape == first.shape and image.spacing_mm == first.spacing_mm
+
+
+def levels_of(planes: Sequence[Plane]) -> tuple[list[int], NDArray[np.float64]]:
+    """Return which slices make a stack, from the lowest up, one a level; and their levels, from 0, in mm.
+
+    Nothing is returned of planes that are not parallel: localisers.
+    """
+    across = normal(planes[0])
+    if any(np.linalg.norm(np.cross(across, normal(plane))) > _TILT for plane in planes):
+        return [], np.zeros(0)
+    heights = np.array([np.array(plane.position) @ across for plane in planes])
+    order = np.argsort(heights, kind="stable")
+    kept = [int(order[0])]
+    for place in order[1:]:
+        if heights[place] - heights[kept[-1]] > POSITION_TOLERANCE_MM:
+            kept.append(int(place))
+    return kept, heights[kept] - heights[kept[0]]
 
 
 def _stacked(
@@ -163,21 +182,13 @@ def _stacked(
     first: Image,
     shrink: int,
 ) -> Stack | None:
-    across = normal(planes[0])
-    if any(np.linalg.norm(np.cross(across, normal(plane))) > _TILT for plane in planes):
-        return None  # localisers: several planes
-    heights = np.array([np.array(plane.position) @ across for plane in planes])
-    order = np.argsort(heights, kind="stable")
-    kept = [int(order[0])]
-    for place in order[1:]:
-        if heights[place] - heights[kept[-1]] > POSITION_TOLERANCE_MM:
-            kept.append(int(place))
+    kept, levels = levels_of(planes)
     if len(kept) < _FEWEST or first.spacing_mm is None:
         return None
     return Stack(
         refs=tuple(series.refs[numbers[place] - 1] for place in kept),
         numbers=tuple(numbers[place] for place in kept),
-        levels=heights[kept] - heights[kept[0]],
+        levels=levels,
         plane=planes[kept[0]],
         spacing=first.spacing_mm,
         grey=np.stack([seen[place] for place in kept]),

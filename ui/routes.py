@@ -13,11 +13,12 @@ from pydantic import BaseModel, Field
 
 from overread.agent.reader import Outlined
 from overread.imaging.errors import InputError, UnknownReference
-from overread.imaging.study import Mask
+from overread.imaging.study import Image, Mask
 from overread.tools import geometry
-from overread.tools.clicks import Prompts, answer, mask_png, read_mask
-from overread.tools.pictures import png
-from overread.tools.segmenter import Segmentation
+from overread.tools.clicks import Prompts, answer, doubt, mask_png, read_mask
+from overread.tools.pictures import png, uncertainty_layer
+from overread.tools.quality import expected_dice
+from overread.tools.segmenter import Segmentation, Segmenter
 from overread.tools.targets import name_in
 from overread.tools.volume import carry
 from overread.ui.deleting import delete_room
@@ -175,15 +176,20 @@ def make_routes(desk: Desk) -> APIRouter:
 
     @router.post("/sessions/{session}/clicks")
     def clicks(here: Here, drawn: Drawn) -> Response:
-        image = desk.image(here, drawn.image)
-        previous = _mask(drawn.previous, image.shape) if drawn.previous else None
-        segmenter = resources.segmenter()
-        target = name_in(segmenter, drawn.target) if drawn.target else None
-        prompts = Prompts(target, drawn.points, drawn.box, drawn.strokes, previous)
-        found = answer(segmenter, image, prompts)
+        image, segmenter = desk.image(here, drawn.image), resources.segmenter()
+        found = answer(segmenter, image, _prompts(drawn, image, segmenter))
         told = _told(found, image.spacing_mm) | {"version": segmenter.version}
         headers = {"X-Overread-Mask": json.dumps(told)} | _PRIVATE
         return Response(mask_png(found.mask), media_type="image/png", headers=headers)
+
+    @router.post("/sessions/{session}/uncertainty")
+    def uncertainty(here: Here, drawn: Drawn) -> Response:
+        image, segmenter = desk.image(here, drawn.image), resources.segmenter()
+        quality = doubt(segmenter, image, _prompts(drawn, image, segmenter))
+        told = {"dice": round(quality.dice, 3), "source": quality.source}
+        headers = {"X-Overread-Quality": json.dumps(told)} | _PRIVATE
+        data = png(uncertainty_layer(quality))
+        return Response(data, media_type="image/png", headers=headers)
 
     @router.post("/sessions/{session}/outlines")
     def outlines(here: Here, who: User, accepted: Accepted) -> dict[str, Any]:
@@ -273,9 +279,16 @@ def _mask(text: str, shape: tuple[int, int]) -> Mask:
         raise InputError("the mask is not base64") from error
 
 
+def _prompts(drawn: Drawn, image: Image, segmenter: Segmenter) -> Prompts:
+    previous = _mask(drawn.previous, image.shape) if drawn.previous else None
+    target = name_in(segmenter, drawn.target) if drawn.target else None
+    return Prompts(target, drawn.points, drawn.box, drawn.strokes, previous)
+
+
 def _told(found: Segmentation, spacing: tuple[float, float] | None) -> dict[str, Any]:
     """Return what is told of a mask beside it."""
     told: dict[str, Any] = {"found": found.found, "confidence": round(found.confidence, 3)}
+    told["dice"] = round(expected_dice(found.probability, found.mask), 3)
     told["pixels"] = int(found.mask.sum())
     if spacing is not None and found.mask.any():
         told["area_mm2"] = round(geometry.area(found.mask, spacing), 1)

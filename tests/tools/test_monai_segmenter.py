@@ -13,6 +13,7 @@ from monai.networks import nets
 
 from overread.imaging.errors import ConfigError, InputError
 from overread.imaging.study import Image, ImageRef
+from overread.tools.monai_bundle import read_bundle
 from overread.tools.monai_segmenter import MonaiSegmenter
 from overread.tools.segmenter import INSIDE
 from tests.tools.tiny_models import BUNDLE_NETWORK, save_bundle
@@ -24,9 +25,13 @@ def image(rows: int = 31, columns: int = 44) -> Image:
     return Image(REF, np.random.default_rng(0).normal(0, 60, (rows, columns)).astype("f4"), "CT")
 
 
+def load(folder: Path) -> MonaiSegmenter:
+    return MonaiSegmenter(read_bundle(folder))
+
+
 @pytest.fixture
 def segmenter(tmp_path: Path) -> MonaiSegmenter:
-    return MonaiSegmenter(save_bundle(tmp_path / "bundle"))
+    return load(save_bundle(tmp_path / "bundle"))
 
 
 def test_its_classes_are_its_vocabulary(segmenter: MonaiSegmenter) -> None:
@@ -49,7 +54,7 @@ def test_probabilities_are_those_of_monai_itself(tmp_path: Path) -> None:
     data = torch.as_tensor(scale(torch.from_numpy(one.pixels.T[None].copy())))
     with torch.inference_mode():
         expected = network.eval()(data[None]).softmax(1)[0].numpy().transpose(0, 2, 1)
-    segmenter = MonaiSegmenter(folder)
+    segmenter = load(folder)
     for channel, name in ((1, "spleen"), (2, "pancreas")):
         found = segmenter.segment(one, name)
         assert np.allclose(found.probability, expected[channel], atol=1e-5)
@@ -79,11 +84,11 @@ def test_safetensors_do_as_well(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     folder = save_bundle(tmp_path / "bundle")
-    before = MonaiSegmenter(folder).segment(image(), "spleen").probability
+    before = load(folder).segment(image(), "spleen").probability
     state = torch.load(folder / "models" / "model.pt", weights_only=True)
     (folder / "models" / "model.pt").unlink()
     save_file(state, folder / "models" / "model.safetensors")
-    assert np.array_equal(MonaiSegmenter(folder).segment(image(), "spleen").probability, before)
+    assert np.array_equal(load(folder).segment(image(), "spleen").probability, before)
 
 
 @pytest.mark.parametrize("shape", [["*", "*"], [32, 32], ["8*n", "8*n"]])
@@ -95,7 +100,7 @@ def test_pictures_of_any_size_come_back_in_their_own(
         "inputs": {"image": {"num_channels": 1, "spatial_shape": shape, "is_patch_data": patches}},
         "outputs": {"pred": {"channel_def": {"0": "background", "1": "a", "2": "b"}}},
     }
-    segmenter = MonaiSegmenter(save_bundle(tmp_path / "bundle", network_data_format=formats))
+    segmenter = load(save_bundle(tmp_path / "bundle", network_data_format=formats))
     size = image() if shape != ["*", "*"] else image(40, 60)
     assert segmenter.segment(size, "a").probability.shape == size.shape
 
@@ -114,7 +119,10 @@ EVIL = {"_target_": "os.system", "command": "touch owned"}
         ({"network_def": BUNDLE_NETWORK | {"_target_": "UNetish"}}, "has no network 'UNetish'"),
         ({"network_def": BUNDLE_NETWORK | {"_target_": "torch"}}, "has no network 'torch'"),
         ({"network_def": BUNDLE_NETWORK | {"channels": [4, 16]}}, "do not make a UNet"),
-        ({"network_def": BUNDLE_NETWORK | {"spatial_dims": 3}}, "is for volumes"),
+        (
+            {"network_def": BUNDLE_NETWORK | {"spatial_dims": 3}},
+            "2 dimensions .* and a network of 3",
+        ),
         ({"network_def": "$x"}, "no network_def"),
         ({"preprocessing": {"transforms": [{"_target_": "Lambdad"}]}}, "by 'Lambdad', which we do"),
         ({"preprocessing": {"transforms": [EVIL]}}, "by 'os.system', which we do not"),
@@ -125,7 +133,7 @@ def test_what_could_run_a_program_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=said) as caught:
-        MonaiSegmenter(save_bundle(tmp_path / "bundle", config))
+        load(save_bundle(tmp_path / "bundle", config))
     assert "\n" not in str(caught.value) and not (tmp_path / "owned").exists()
 
 
@@ -138,7 +146,7 @@ def test_a_network_fetches_no_weights(tmp_path: Path, monkeypatch: pytest.Monkey
     network = {"_target_": "FlexibleUNet", "in_channels": 1, "out_channels": 3, "spatial_dims": 2}
     network |= {"backbone": "efficientnet-b0", "pretrained": True}
     with pytest.raises(ConfigError, match="do not make a FlexibleUNet"):  # other weights lie there
-        MonaiSegmenter(save_bundle(tmp_path / "bundle", {"network_def": network}))
+        load(save_bundle(tmp_path / "bundle", {"network_def": network}))
 
 
 class Evil:
@@ -155,7 +163,7 @@ def test_pickled_weights_are_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ):
         write(folder / "models" / "model.pt")
         with pytest.raises(ConfigError, match=r"model\.pt"):
-            MonaiSegmenter(folder)
+            load(folder)
     assert not (tmp_path / "owned").exists()
 
 
@@ -164,11 +172,11 @@ def test_what_is_missing_is_named(tmp_path: Path, lost: str) -> None:
     folder = save_bundle(tmp_path / "bundle")
     (folder / lost).unlink()
     with pytest.raises(ConfigError, match=Path(lost).name):
-        MonaiSegmenter(folder)
+        load(folder)
 
 
 def test_metadata_without_channels_is_refused(tmp_path: Path) -> None:
     folder = save_bundle(tmp_path / "bundle")
     (folder / "configs" / "metadata.json").write_text(json.dumps({"name": "x"}))
     with pytest.raises(ConfigError, match="does not name the channels"):
-        MonaiSegmenter(folder)
+        load(folder)

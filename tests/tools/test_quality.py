@@ -8,7 +8,15 @@ from hypothesis.extra.numpy import arrays
 
 from overread.imaging.phantoms import generate
 from overread.tools.bundled_segmenter import bundled_segmenter
-from overread.tools.quality import entropy, expected_dice, quality_by_jitter, quality_of
+from overread.tools.clicks import Prompts, answer, doubt
+from overread.tools.pictures import uncertainty_layer
+from overread.tools.quality import (
+    Quality,
+    entropy,
+    expected_dice,
+    quality_by_jitter,
+    quality_of,
+)
 from tests.tools.conftest import image_of
 
 maps = arrays(np.float32, (5, 7), elements=st.floats(0, 1, width=32))
@@ -57,3 +65,28 @@ def test_moved_prompts_are_unsure_where_the_answer_depends_on_them() -> None:
     assert moved.uncertainty.mean() > 0
     boxed = quality_by_jitter(segmenter, image, made, box=(0, 0, 5, 5))
     assert boxed.uncertainty.shape == image.shape
+
+
+def test_doubt_moves_points_and_leaves_strokes_where_they_are() -> None:
+    phantom = generate("ultrasound", 3)
+    image, segmenter = image_of(phantom), bundled_segmenter()
+    rows, columns = np.nonzero(next(iter(phantom.masks.values())))
+    x, y = int(np.median(columns)), int(np.median(rows))
+    stroke = [(float(x), float(y)), (float(x + 9), float(y))]
+    drawn = Prompts(strokes=[stroke])
+    told = doubt(segmenter, image, drawn)
+    assert "own probabilities" in told.source
+    assert np.array_equal(told.uncertainty, entropy(answer(segmenter, image, drawn).probability))
+    pointed = doubt(segmenter, image, Prompts(points=[(x, y, True)], strokes=[stroke]))
+    # With the stroke the point alone is moved: less depends on it than without.
+    alone = doubt(segmenter, image, Prompts(points=[(x, y, True)]))
+    assert "over 8 prompts" in pointed.source and "over 8 prompts" in alone.source
+    assert not np.array_equal(pointed.uncertainty, alone.uncertainty)
+
+
+def test_its_layer_is_clear_where_the_mask_is_sure() -> None:
+    heat = np.zeros((1600, 800), np.float32)
+    heat[800:] = 1.0
+    layer = np.asarray(uncertainty_layer(Quality(0.9, heat, "by hand")))
+    assert layer.shape == (768, 384, 4)
+    assert layer[:380, :, 3].max() == 0 and layer[390:, :, 3].min() > 100

@@ -212,3 +212,36 @@ def save_bundle(folder: Path, config: dict[str, Any] | None = None, **changed: A
     network = nets.UNet(2, 1, 3, [4, 8], [2])
     torch.save(network.state_dict(), folder / "models" / "model.pt")
     return folder
+
+
+VOLUME_STEPS: list[dict[str, Any]] = [
+    {"_target_": "LoadImaged", "keys": "image"},
+    {"_target_": "EnsureChannelFirstd", "keys": "image"},
+    {"_target_": "Orientationd", "keys": "image", "axcodes": "RAS"},
+    {"_target_": "Spacingd", "keys": "image", "pixdim": [3.0, 3.0, 4.0], "mode": "bilinear"},
+    {
+        "_target_": "ScaleIntensityRanged", "keys": "image", "a_min": -100, "a_max": 400,
+        "b_min": 0.0, "b_max": 1.0, "clip": True,
+    },
+]  # fmt: skip
+
+
+def save_volume_bundle(folder: Path, network: nn.Module, told: dict[str, Any]) -> Path:
+    """Save a MONAI bundle for volumes, with the classes background, Spleen and Pancreas.
+
+    Args:
+        folder: Where to.
+        network: For one channel.
+        told: What the configuration says of it.
+    """
+    (folder / "configs").mkdir(parents=True)
+    (folder / "models").mkdir()
+    image = {"num_channels": 1, "spatial_shape": [32, 32, 16], "is_patch_data": True}
+    classes = {"0": "background", "1": "Spleen", "2": "Pancreas"}
+    formats = {"inputs": {"image": image}, "outputs": {"pred": {"channel_def": classes}}}
+    metadata = {"name": "tiny-3d", "version": "0.2.0", "network_data_format": formats}
+    config = {"network_def": told, "preprocessing": {"transforms": VOLUME_STEPS}}
+    (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    (folder / "configs" / "inference.json").write_text(json.dumps(config))
+    torch.save(network.state_dict(), folder / "models" / "model.pt")
+    return folder

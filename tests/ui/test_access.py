@@ -177,6 +177,7 @@ def test_a_user_cannot_reach_what_is_anothers(guarded: str, chest: Path) -> None
         assert ada.post(f"/reading/sessions/{session}/clicks", json=click).status_code == 200
         assert [bob.get(path).status_code for path in paths] == [404] * 5
         assert bob.post(f"/reading/sessions/{session}/clicks", json=click).status_code == 404
+        assert bob.post(f"/reading/sessions/{session}/uncertainty", json=click).status_code == 404
         assert bob.request("DELETE", f"/reading/sessions/{session}").status_code == 404
         renamed = bob.patch(f"/reading/sessions/{session}", json={"title": "mine"})
         assert renamed.status_code == 404

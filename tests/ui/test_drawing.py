@@ -8,7 +8,17 @@ import PIL.Image
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.ui.browser import ask, at, chromium, drag, enter, open_example, open_files, pane
+from tests.ui.browser import (
+    ask,
+    at,
+    chromium,
+    drag,
+    enter,
+    grey,
+    open_example,
+    open_files,
+    pane,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +70,39 @@ def test_every_tool_changes_the_mask_and_undo_takes_it_back(page: Page, room_url
     page.keyboard.press("u")
     page.click("[data-tool=point]")
     page.mouse.click(*at(page, 0.66, 0.35))
-    expect(status).to_contain_text("mean probability")
+    expect(status).to_contain_text("expected Dice")
+
+
+def test_it_is_shown_where_an_outline_is_unsure(page: Page, room_url: str) -> None:
+    enter(page, room_url)
+    open_example(page, "Chest X-ray")
+    status, unsure = page.locator("#viewer-status"), page.locator("[data-action=unsure]")
+    page.click("[data-tool=point]")
+    page.mouse.click(*at(page, 0.36, 0.45))
+    expect(status).to_contain_text("ms")
+    plain = grey(page)
+    unsure.click()
+    expect(unsure).to_have_attribute("aria-pressed", "true")
+    expect(status).to_contain_text("with prompts moved a little; bright: unsure")
+    assert grey(page) > plain + 0.3
+    page.keyboard.press("m")  # hidden with all that lies over the image
+    assert grey(page) < plain
+    page.keyboard.press("m")
+    before = pixels(page)
+    page.mouse.click(*at(page, 0.66, 0.45))  # asked again for the outline as it is now
+    changed(page, before)
+    expect(status).to_contain_text("with prompts moved a little")
+    page.keyboard.press("u")
+    expect(pane(page)).to_have_attribute("data-mask-pixels", str(before))
+    expect(status).to_contain_text("with prompts moved a little")
+    page.keyboard.press("q")
+    expect(unsure).to_have_attribute("aria-pressed", "false")
+    assert abs(grey(page) - plain) < 0.05
+    page.click("[data-tool=brush]")
+    drag(page, (0.4, 0.4), (0.5, 0.4))
+    expect(status).to_contain_text("Edited by hand")
+    unsure.click()
+    expect(status).to_contain_text("drawn by hand")
 
 
 def test_an_accepted_outline_is_evidence_by_the_reader(
@@ -167,7 +209,7 @@ def test_where_nothing_can_be_drawn_is_told(page: Page, room_url: str) -> None:
     page.mouse.click(*at(page, 0.5, 0.5))
     expect(status).to_have_text("Drag a box over a part of the image.")
     drag(page, (0.02, 0.3), (0.5, 0.7))
-    expect(status).to_contain_text("mean probability")
+    expect(status).to_contain_text("expected Dice")
     page.click("[data-action=compare]")
     open_example(page, "Brain MR")
     page.mouse.click(*at(page, 0.5, 0.5, 1))

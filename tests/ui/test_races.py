@@ -71,7 +71,7 @@ def test_an_answer_for_one_image_never_shows_on_another(page: Page, room_url: st
     expect(page.locator("#viewer-status")).to_contain_text("mm²")
     assert outlined(page) > 100
     open_example(page, "Brain MR")
-    expect(page.locator("#viewer-status")).to_contain_text("mean probability")
+    expect(page.locator("#viewer-status")).to_contain_text("expected Dice")
     assert outlined(page) > 100
 
 

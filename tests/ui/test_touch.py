@@ -91,10 +91,10 @@ def test_one_finger_drags_the_window(page: Page, room_url: str, touch: Touch) ->
 @pytest.mark.parametrize(
     ("tool", "said"),
     [
-        ("point", "mean probability"),
+        ("point", "expected Dice"),
         ("exclude", "Nothing there"),
-        ("box", "mean probability"),
-        ("scribble", "mean probability"),
+        ("box", "expected Dice"),
+        ("scribble", "expected Dice"),
         ("brush", "Edited by hand"),
     ],
 )

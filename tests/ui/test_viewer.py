@@ -138,7 +138,7 @@ def test_an_outline_is_followed_through_the_slices(page: Page, room_url: str, vo
     expect(status).to_contain_text("Outline something first.")
     page.click("[data-tool=box]")
     drag(page, (0.25, 0.25), (0.75, 0.75))
-    expect(status).to_contain_text("mean probability")
+    expect(status).to_contain_text("expected Dice")
     page.keyboard.press("t")
     expect(status).to_contain_text("of 12 images: scroll to check")
     followed = int(pane(page).get_attribute("data-carried") or 0)
@@ -148,7 +148,7 @@ def test_an_outline_is_followed_through_the_slices(page: Page, room_url: str, vo
     assert pane(page).screenshot() != before
     page.click("[data-tool=box]")
     drag(page, (0.25, 0.25), (0.75, 0.75))
-    expect(status).to_contain_text("mean probability")
+    expect(status).to_contain_text("expected Dice")
     page.click("[data-action=carry]")
     expect(status).to_contain_text("of 12 images: scroll to check")
     page.keyboard.press("ArrowUp")

@@ -27,6 +27,7 @@ export class Drawing {
     this.asked = 0; // never counts back: an answer is known by its number
     this.live = null; // the gesture under way; nothing of it counts before it ends
     this.accepting = false;
+    this.doubting = false; // whether it is shown where outlines are unsure
     this.name = make("input", {
       class: "name", list: "targets", placeholder: "Its name", maxlength: 60,
       "aria-label": "Name of the outline",
@@ -61,6 +62,7 @@ export class Drawing {
     if (outline.isEmpty) this.drop(outline);
     this.tell(pane);
     if (waited) await this.ask(outline, pane);
+    else await this.askDoubt(outline, pane);
     pane.draw();
   }
 
@@ -78,6 +80,9 @@ export class Drawing {
     const outline = this.on(pane);
     (live.mask ?? outline?.maskOn(pane.ref))?.draw(context, place);
     const own = this.outlines.get(pane.ref);
+    if (this.doubting && own?.doubt) {
+      context.drawImage(own.doubt, place.x, place.y, place.width, place.height);
+    }
     const box = live.box ?? own?.box;
     if (box) drawBox(context, ...pane.boxOnScreen(box, place), "#ff9ec4");
     for (const [x, y, inside] of own?.points ?? []) {
@@ -160,6 +165,34 @@ export class Drawing {
       Object.assign(outline, { mask, assisted: true });
       this.report(outline, pane, told, performance.now() - began);
     });
+    await this.askDoubt(outline, pane);
+  }
+
+  /** Shows where the outlines are unsure, or shows it no more. */
+  async doubt(pane, on) {
+    this.doubting = on;
+    pane.draw();
+    const outline = this.outlines.get(pane.ref);
+    if (!on || !outline) return;
+    if (!outline.hasPrompts) throw new Error("This outline was drawn by hand: the segmenter cannot say how sure it is.");
+    await this.askDoubt(outline, pane);
+  }
+
+  /** Asks how sure the segmenter is of an outline, if that is to be shown and not yet known. */
+  async askDoubt(outline, pane) {
+    if (!this.doubting || outline.awaited || outline.doubt || !outline.pixels) return;
+    pane.draw();
+    await this.answered(outline, async () => {
+      const asking = inSession("uncertainty", { method: "POST", body: outline.prompts() });
+      const reply = await patiently("Asking again with prompts moved a little…", asking);
+      const told = JSON.parse(reply.headers.get("X-Overread-Quality"));
+      return [await createImageBitmap(await reply.blob()), told];
+    }, ([picture, told]) => {
+      outline.doubt = picture;
+      outline.told = `${outline.size}; expected Dice ${told.dice.toFixed(2)} with prompts moved a little; bright: unsure`;
+      if (this.on(pane) === outline) this.tell(pane);
+    });
+    pane.draw();
   }
 
   /** Asks for something about an outline; `take` gets the answer unless a later step overtook it. */
@@ -180,8 +213,8 @@ export class Drawing {
     if (!found) outline.told = "Nothing there: add a point, or draw by hand.";
     else if (!told) outline.told = `Edited by hand: ${found.count} pixels.`;
     else {
-      const size = told.area_mm2 ? `${told.area_mm2} mm², long axis ${told.long_axis_mm} mm` : `${told.pixels} pixels`;
-      outline.told = `${size}; mean probability ${told.confidence.toFixed(2)} · ${Math.round(ms)} ms`;
+      outline.size = told.area_mm2 ? `${told.area_mm2} mm², long axis ${told.long_axis_mm} mm` : `${told.pixels} pixels`;
+      outline.told = `${outline.size}; expected Dice ${told.dice.toFixed(2)} · ${Math.round(ms)} ms`;
     }
     if (this.on(pane) === outline) this.tell(pane);
   }

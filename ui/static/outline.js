@@ -9,7 +9,9 @@ export class Outline {
     this.awaited = 0; // the number of the request whose answer is still wanted; 0: none is
     this.carried = null; // masks by image, once carried through the series
     Object.assign(this, {
-      points: [], box: null, strokes: [], mask: null, corrected: null, assisted: false, pixels: 0, told: "",
+      points: [], box: null, strokes: [], mask: null, corrected: null, assisted: false, pixels: 0,
+      size: "", told: "",
+      doubt: null, // a picture of where the segmenter is unsure, once it was asked for
     });
   }
 
@@ -23,11 +25,11 @@ export class Outline {
 
   /** Keeps the present state, to which one step back returns. */
   remember() {
-    const { mask, corrected, assisted, pixels, told, box } = this;
+    const { mask, corrected, assisted, pixels, size, told, doubt, box } = this;
     const [points, strokes, waited] = [[...this.points], [...this.strokes], this.awaited !== 0];
-    this.past.push({ points, strokes, box, mask, corrected, assisted, pixels, told, waited });
+    this.past.push({ points, strokes, box, mask, corrected, assisted, pixels, size, told, doubt, waited });
     if (this.past.length > STEPS_BACK) this.past.shift();
-    this.carried = null; // it was of the outline before
+    this.carried = this.doubt = null; // they were of the outline before
   }
 
   /** Goes one step back. Returns whether the segmenter was still at work on that step. */

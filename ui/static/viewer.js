@@ -30,6 +30,7 @@ export class Viewer {
     this.build(root);
     this.player = new Player(this.buttons.play);
     this.hide(false);
+    this.unsure(false);
     this.choose("window");
     this.compare(false);
     this.listNeighbours({ neighbours: [] });
@@ -68,6 +69,7 @@ export class Viewer {
         action("undo", "Undo", "Take the last step back (U)", () => this.drawing.undo(this.panes[0])),
         action("clear", "Clear", "Drop the outline (Delete)", () => this.drawing.clear(this.panes[0])),
         action("carry", "Follow", "Carry the outline through the slices or frames (T)", () => this.drawing.carry(this.panes[0])),
+        action("unsure", "Unsure", "Where the segmenter is unsure of the outline (Q)", () => this.unsure(!this.drawing.doubting)),
         this.drawing.name, make("datalist", { id: "targets" }),
         action("accept", "Accept", "Make the outline evidence (A)", () => this.drawing.accept(this.panes[0])),
       ),
@@ -123,6 +125,12 @@ export class Viewer {
       pane.bare = hidden;
       pane.draw();
     }
+  }
+
+  /** Shows where the outline that is being drawn is unsure, or shows it no more. */
+  unsure(on) {
+    this.buttons.unsure.setAttribute("aria-pressed", String(on));
+    return this.drawing.doubt(this.panes[0], on);
   }
 
   compare(two) {
