@@ -60,7 +60,7 @@ def findings(evidence: Sequence[Evidence], image: str) -> list[Sentence]:
         image: Reference of the image.
     """
     latest: dict[tuple[object, ...], Sentence] = {}
-    taken = _intake(evidence, image)
+    taken = taken_in(evidence, image)
     for entry in evidence:
         if entry.image != image:
             continue
@@ -138,7 +138,7 @@ def technique(evidence: Sequence[Evidence], picture: Image) -> Sentence:
         if picture.spacing_mm
         else "pixel size unknown, so sizes are not in mm"
     )
-    taken = _intake(evidence, str(picture.ref))
+    taken = taken_in(evidence, str(picture.ref))
     ids = (taken.id,) if taken else ()
     return Sentence(f"{what}{view}, {rows} x {columns} pixels, {scale}.", ids)
 
@@ -150,9 +150,14 @@ def domain_of(sentences: Sequence[Sentence]) -> str | None:
     return best if targets & {*DOMAINS[best][0], *DOMAINS[best][1]} else None
 
 
-def _intake(evidence: Sequence[Evidence], image: str) -> Evidence | None:
+def taken_in(evidence: Sequence[Evidence], image: str) -> Evidence | None:
     """Return what the file itself said of an image."""
     return next((e for e in evidence if e.tool == "intake" and e.image == image), None)
+
+
+def view_of(taken: Evidence | None) -> str:
+    """Return the projection that an image's file states, such as "PA"; "" if none."""
+    return str((taken.values.get("view") if taken else None) or "").upper()
 
 
 def _sentence(entry: Evidence, taken: Evidence | None) -> Sentence | None:
@@ -168,7 +173,7 @@ def _measured(entry: Evidence, taken: Evidence | None) -> Sentence:
     ids: tuple[str, ...] = (entry.id,)
     if limit is None:
         return Sentence(_capital(f"{_what(entry)}: {_amount(entry)}{unsure}."), ids, target)
-    view = str((taken.values.get("view") if taken else None) or "").upper()
+    view = view_of(taken)
     obstacle, verdict = limit.obstacle(values, view), limit.verdict(values, view)
     if obstacle and taken:
         ids = (entry.id, taken.id)

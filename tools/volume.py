@@ -14,7 +14,7 @@ from overread.tools.follow import MAX_FRAMES, follow
 from overread.tools.segmenter import Segmentation, Segmenter
 from overread.tools.uncertainty import Measured, area_error, with_error
 
-MAX_SLICES = 400
+MAX_SLICES = MAX_FRAMES
 _MM3_PER_ML = 1000.0
 
 

@@ -5,9 +5,10 @@ import re
 from typing import Any
 
 from overread.agent.answer import Answer, Usage
-from overread.agent.ledger import weakest
+from overread.agent.ledger import cited, weakest
 from overread.tools.base import Evidence
-from overread.tools.limits import UNSURE
+from overread.tools.limits import UNSURE, limit_of
+from overread.tools.report_text import taken_in, view_of
 
 _CITATION = re.compile(r"\\?\[(E[1-9][0-9]*)\\?\]")
 _POWER = re.compile(r"\b(mm|cm)([23])\b")
@@ -67,9 +68,23 @@ def caveats(answer: Answer) -> list[str]:
     for item in answer.removed:
         how = f"Mended to “{item.instead}”" if item.instead else "Removed"
         lines.append(f"{how}: “{item.sentence}” ({item.reason})")
+    lines += _beyond_limits(answer)
     least = weakest(answer.text, answer.evidence)
     if least is not None and (least.confidence or 0.0) < UNSURE:
         lines.append(f"Unsure ({least.confidence:.0%}): look at {least.id} yourself.")
+    return lines
+
+
+def _beyond_limits(answer: Answer) -> list[str]:
+    """Say why the limit of a cited measurement does not settle what it comes to in its image."""
+    lines = []
+    for entry in cited(answer.text, answer.evidence):
+        limit = limit_of(entry.values)
+        if limit is None or entry.image is None:
+            continue
+        view = view_of(taken_in(answer.evidence, entry.image))
+        if obstacle := limit.obstacle(entry.values, view):
+            lines.append(f"{limit.measure.capitalize()} ({entry.id}): {obstacle}.")
     return lines
 
 

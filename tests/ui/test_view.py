@@ -1,6 +1,7 @@
 """What the app shows, event by event, without a browser."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image as PilImage
@@ -139,3 +140,31 @@ def test_an_error_is_shown_once(content: str, values: dict, shown: str) -> None:
     item = evidence(content).model_copy(update={"values": values})
     assert told(item).replace("\N{NO-BREAK SPACE}", " ").endswith(shown)
     assert told(item) in evidence_cards([item])
+
+
+@pytest.mark.parametrize(
+    ("view", "ratio", "said"),
+    [
+        ("PA", 0.58, []),
+        ("AP", 0.58, ["Cardiothoracic ratio (E2): its limit of 0.50 holds in PA projection, and "]),
+        ("", 0.58, ["Cardiothoracic ratio (E2): its limit of 0.50 holds in PA projection, and "]),
+        ("AP", 0.42, []),
+    ],
+)
+def test_a_ratio_beyond_its_projection_is_told(view: str, ratio: float, said: list[str]) -> None:
+    from overread.agent.answer import Answer
+
+    def of(identity: str, tool: str, values: dict[str, Any]) -> Evidence:
+        return Evidence(
+            id=identity, tool=tool, arguments={}, content="", image="a/b/c", version="1",
+            values=values,
+        )  # fmt: skip
+
+    measured = {
+        "quantity": "width_ratio", "target": "heart", "reference": "thorax", "value": ratio,
+        "unit": "", "error": 0.02,
+    }  # fmt: skip
+    shown = (of("E1", "intake", {"view": view}), of("E2", "measure", measured))
+    told = caveats(Answer(text="The heart is enlarged [E2].", evidence=shown))
+    assert [line[: len(start)] for line, start in zip(told, said, strict=True)] == said
+    assert caveats(Answer(text="It is a radiograph [E1].", evidence=shown)) == []

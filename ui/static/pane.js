@@ -103,7 +103,7 @@ export class Pane {
     this.draw();
   }
 
-  /** Takes away what evidence laid over the image. */
+  /** Takes away what evidence laid over the image; it is drawn anew by whoever asked for that. */
   uncover() {
     this.layers = [];
     this.box = null;

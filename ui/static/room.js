@@ -110,11 +110,8 @@ function isLookedAt(ref) {
 /** Takes evidence away that was taken back with its question. */
 function drop() {
   current = "";
-  const pane = viewer.panes[0];
-  pane.layers = [];
-  pane.box = null;
-  for (const told of ["evidence", "layers"]) delete pane.element.dataset[told];
-  pane.draw();
+  viewer.panes[0].uncover();
+  viewer.panes[0].draw();
 }
 
 function showUser() {
