@@ -80,8 +80,13 @@ def check_place(sentence: str, own: Sequence[Evidence]) -> str | None:
 
 
 def given_by(own: Sequence[Evidence]) -> set[str]:
-    """Return the places that evidence gives."""
-    return {str(entry.values["place"]) for entry in own if entry.values.get("place")}
+    """Return the places that evidence gives; a draft gives those of its impression."""
+    told = {str(entry.values["place"]) for entry in own if entry.values.get("place")}
+    for entry in own:
+        drafted = str(entry.values.get("impression") or "")
+        for pattern in (_PLACE, _MAYBE_PLACE):
+            told |= {found.lower() for found in pattern.findall(drafted)}
+    return told
 
 
 def _sides_of(own: Sequence[Evidence]) -> frozenset[str]:
