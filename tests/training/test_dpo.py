@@ -310,8 +310,8 @@ def test_the_bundled_planner_is_trained_in_all_its_parts(tmp_path: Path) -> None
     write_lines(path, [pair(0, "look"), pair(1), pair(2, "look"), pair(3)])
     flags = (
         f"--config {CONFIGS / 'dpo-bundled.yaml'} --start {WEIGHTS / OURS} --pairs {path} "
-        f"--output_dir {out} --max_steps 2 --save_steps 1 --logging_steps 1 --warmup_steps 0 "
-        "--per_device_train_batch_size 2 --report_to none --connector_rate 0.5 --vision_rate 0.2 "
+        f"--output_dir {out} --max_steps 1 --save_steps 1 --logging_steps 1 --warmup_steps 0 "
+        "--per_device_train_batch_size 1 --report_to none --connector_rate 0.5 --vision_rate 0.2 "
         "--balance false"
     )
     dpo(flags.split())
@@ -324,5 +324,5 @@ def test_the_bundled_planner_is_trained_in_all_its_parts(tmp_path: Path) -> None
     assert "fundus" in {line.domain for line in read_manifest(out / "ours" / MANIFEST).patients}
     card = (out / "README.md").read_text()
     assert "Reward margin 0.000 at step 1" in card
-    dpo([*flags.split(), "--resume", "--max_steps", "3"])
-    assert (out / "checkpoint-3" / "ours" / OURS).is_file()
+    dpo([*flags.split(), "--resume", "--max_steps", "2"])
+    assert (out / "checkpoint-2" / "ours" / OURS).is_file()

@@ -78,6 +78,12 @@ def ask(page: Page, question: str) -> None:
     page.click("#ask .submit-button")
 
 
+def answered(page: Page, text: str) -> None:
+    """Wait until an answer is there and its question has ended: until then a session is in use."""
+    expect(page.locator("#chat")).to_contain_text(text)
+    expect(page.locator("#ask .submit-button")).to_be_visible()
+
+
 def pane(page: Page, number: int = 0) -> Locator:
     """Return an image area of the viewer."""
     return page.locator(f'.pane[data-pane="{number}"]')

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from overread.imaging.phantoms import generate, write
-from tests.ui.browser import ask, chromium, enter, open_example, open_files, pane
+from tests.ui.browser import answered, ask, chromium, enter, open_example, open_files, pane
 from tests.ui.conftest import reading_room
 
 pytestmark = pytest.mark.slow
@@ -161,12 +161,14 @@ def test_a_session_that_is_gone_is_said_to_be(page: Page, room_url: str) -> None
     enter(page, room_url)
     open_example(page, "Chest X-ray")
     ask(page, "What modality is it?")
-    expect(page.locator("#chat")).to_contain_text("The modality is CR")
+    answered(page, "The modality is CR")
     gone = page.url.split("#s-")[1]
-    page.evaluate(
-        "id => fetch(`/reading/sessions/s-${id}`, {method: 'DELETE', headers: {'X-Overread': '1'}})",
+    reply = page.evaluate(
+        "id => fetch(`/reading/sessions/s-${id}`, {method: 'DELETE', headers: {'X-Overread': '1'}})"
+        ".then(reply => reply.status)",
         gone,
     )
+    assert reply == 200
     ask(page, "Where is the thorax?")
     expect(page.locator(".toast-body")).to_contain_text("not here any more")
     expect(page.locator("#chat .user-row")).to_have_count(0)
@@ -211,7 +213,7 @@ def test_sessions_are_renamed_exported_resumed_after_a_restart_and_deleted(
         page.locator("#studies .session .study").click()
         expect(page.locator("#chat")).to_contain_text("See the outline")
         ask(page, "What modality is it?")
-        expect(page.locator("#chat")).to_contain_text("The modality is CR")
+        answered(page, "The modality is CR")
         page.click('#chat a[href*="#E2"]')
         expect(pane(page)).to_have_attribute("data-layers", "thorax")
         before = set((data / "archive" / "studies").iterdir())
