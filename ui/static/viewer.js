@@ -59,7 +59,7 @@ export class Viewer {
         action("compare", "Compare", "Two images side by side (C)", () => this.compare(!this.two)),
         action("link", "Link", "Scroll, zoom and window both together (L)", () => this.link(!this.linked)),
         action("play", "▶ Play", "Play slices or frames (Space)", () => this.play()),
-        action("hide", "Hide masks", "Masks, boxes and outlines away, or back (M)", () => this.hide(!this.hidden)),
+        action("hide", "Hide", "Masks, boxes and outlines away, or back (M)", () => this.hide(!this.hidden)),
         action("unsure", "Unsure", "Where the segmenter is unsure of the outline (Q)", () => this.unsure(!this.drawing.doubting)),
         this.neighbours,
         action("why", "Why", "Heat over the image: where it is like this case (Y)", () => this.why(!this.explains)),
