@@ -60,8 +60,8 @@ class Bundle:
         network: Class in `monai.networks.nets`. arguments: Of its constructor; plain values.
         classes: Names by channel of the output, background among them; lower case.
         channels: Of the input, 1 or 3.
-        shape: Of the input, by axis, two or three: a size, a size whose multiples are taken ("16*n": -16), or 1
-            where any will do.
+        shape: Of the input, by axis, two or three: a size, a size whose multiples are taken
+            ("16*n": -16), or 1 where any will do.
         patches: Whether a large picture is to be taken piece by piece.
         steps: Of preparing a picture, in order.
         weights: File.

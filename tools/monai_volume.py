@@ -5,6 +5,7 @@ steps turn and resample it, the network runs window by window, and a slice is re
 found. One series is kept, so its further slices cost little.
 """
 
+import hashlib
 import sys
 from dataclasses import dataclass
 from threading import Lock
@@ -16,7 +17,7 @@ from scipy import ndimage
 
 from overread.imaging.archive import Archive
 from overread.imaging.errors import ConfigError, InputError
-from overread.imaging.study import Image, ImageRef
+from overread.imaging.study import Image, ImageRef, Pixels
 from overread.tools.grid import grid_of
 from overread.tools.monai_bundle import Bundle
 from overread.tools.monai_segmenter import MonaiSegmenter, probabilities
@@ -31,13 +32,14 @@ class _Found:
     """What the network found in a series.
 
     Attributes:
-        refs: Of the slices, in the order of the grid.
+        slices: References of the slices, in the order of the grid, and what tells their pixels: a study
+            that was deleted may come again under the same reference with other ones.
         grid: Voxel indices (column, row, slice) of the series to mm in the patient, (4, 4).
         told: float16, (classes, x, y, z): probabilities on the network's own grid.
         own: Voxel indices of that to mm, (4, 4).
     """
 
-    refs: tuple[ImageRef, ...]
+    slices: dict[ImageRef, bytes]
     grid: NDArray[np.float64]
     told: NDArray[np.float16]
     own: NDArray[np.float64]
@@ -63,10 +65,10 @@ class MonaiVolumeSegmenter(MonaiSegmenter):
 
     def _probability(self, image: Image, channel: int) -> NDArray[np.float32]:
         with self._lock:
-            if self._last is None or image.ref not in self._last.refs:
+            if self._last is None or self._last.slices.get(image.ref) != _digest(image.pixels):
                 self._last = self._run(image.ref)
             found = self._last
-        slice_ = np.array([0.0, 0.0, found.refs.index(image.ref), 1.0])
+        slice_ = np.array([0.0, 0.0, list(found.slices).index(image.ref), 1.0])
         onto = np.linalg.inv(found.own) @ found.grid
         read: NDArray[np.float32] = ndimage.affine_transform(
             found.told[channel].astype(np.float32),
@@ -90,7 +92,8 @@ class MonaiVolumeSegmenter(MonaiSegmenter):
         with torch.inference_mode():
             told = probabilities(self._windows(data.as_tensor().float()[None]), self._bundle)[0]
         own = np.asarray(data.affine, np.float64)
-        return _Found(grid.refs, grid.affine, told.to(torch.float16).numpy(), own)
+        slices = {one: _digest(grid.voxels[..., k].T) for k, one in enumerate(grid.refs)}
+        return _Found(slices, grid.affine, told.to(torch.float16).numpy(), own)
 
     def _windows(self, data: torch.Tensor) -> torch.Tensor:
         """Run the network on (1, 1, x, y, z), window by window."""
@@ -107,3 +110,7 @@ class MonaiVolumeSegmenter(MonaiSegmenter):
         if not isinstance(found, torch.Tensor):
             raise ConfigError(f"the bundle {self._bundle.name} gives more than one answer")
         return found
+
+
+def _digest(pixels: Pixels) -> bytes:
+    return hashlib.sha256(np.asarray(pixels, np.float32).tobytes()).digest()

@@ -148,6 +148,17 @@ def test_another_series_is_read_anew(archive: Archive, bright: MonaiVolumeSegmen
     assert bright.segment(archive.load(first), "spleen").mask.sum() == small
 
 
+def test_other_pixels_under_a_known_reference_are_read_anew(
+    bright: MonaiVolumeSegmenter, archive: Archive
+) -> None:
+    levels = [float(level) for level in np.arange(0.0, 50.1, 2.5)]
+    ref = Scan("s1", levels, is_void=True, ball=10).add(archive)
+    small = bright.segment(archive.load(ref), "spleen").mask.sum()
+    archive.remove(archive.series(ref).refs)
+    assert Scan("s1", levels, is_void=True, ball=20).add(archive) == ref
+    assert bright.segment(archive.load(ref), "spleen").mask.sum() > 3 * small
+
+
 def test_what_is_no_volume_is_refused(archive: Archive, bright: MonaiVolumeSegmenter) -> None:
     def ask(scan: Scan) -> None:
         bright.segment(archive.load(scan.add(archive)), "spleen")
