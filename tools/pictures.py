@@ -61,9 +61,9 @@ def store_uncertainty(
     return store.put(png(picture), "plot", name, ".png")
 
 
-def uncertainty_layer(quality: Quality) -> PIL.Image.Image:
+def uncertainty_layer(uncertainty: Heat) -> PIL.Image.Image:
     """Return an uncertainty map alone, RGBA, to be laid over the image; small, on the scale of all."""
-    return heat_layer(_small(quality.uncertainty), _BITS)
+    return heat_layer(_small(uncertainty), _BITS)
 
 
 def _small(heat: Heat) -> Heat:

@@ -1,18 +1,22 @@
 """What a piece of evidence looks like on its image: masks, box, neighbours, heat; for the viewer."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import PIL.Image
 
+from overread.agent.ledger import READER
 from overread.imaging.errors import InputError, UnknownReference
 from overread.imaging.render import heat_layer
 from overread.imaging.study import Mask
 from overread.index.explain import on_image
 from overread.tools import cases
 from overread.tools.base import Artifact, Evidence
-from overread.tools.clicks import read_mask
+from overread.tools.clicks import Prompts, doubt, read_mask
 from overread.tools.explain import TOOL, ExplainArgs, explained
+from overread.tools.pictures import uncertainty_layer
+from overread.tools.segment import SegmentArgs
 from overread.tools.targets import name_in
 from overread.ui.desk import Desk
 from overread.ui.rooms import Room
@@ -90,6 +94,43 @@ def heat_of(desk: Desk, room: Room, evidence: Evidence, case: str) -> PIL.Image.
     args = ExplainArgs.model_validate(asked)
     found = explained(context, image, args.finding, args.neighbour, args.by)
     return heat_layer(on_image(found.heat, image))
+
+
+def doubt_of(
+    desk: Desk, room: Room, evidence: Evidence
+) -> tuple[PIL.Image.Image, dict[str, float]]:
+    """Return where the outlines of a piece of evidence are unsure, RGBA, and the Dice expected of each.
+
+    As heat maps, these are made again by what made them.
+
+    Raises:
+        UnknownReference: The evidence has no outline.
+        InputError: A reader outlined it, or the segmenter no longer knows the target.
+    """
+    names = _names(evidence)
+    if evidence.image is None or not names:
+        raise UnknownReference(f"{evidence.id} has no outline")
+    if evidence.tool == READER:
+        raise InputError(
+            f"{evidence.id} was outlined by a reader: no segmenter can say how sure it is"
+        )
+    image, segmenter = desk.image(room, evidence.image), desk.assistant.resources.segmenter()
+    prompts = _prompts(evidence)
+    told = {
+        name: doubt(segmenter, image, replace(prompts, target=name_in(segmenter, name)))
+        for name in names
+    }
+    worst = np.maximum.reduce([quality.uncertainty for quality in told.values()])
+    return uncertainty_layer(worst), {name: round(one.dice, 3) for name, one in told.items()}
+
+
+def _prompts(evidence: Evidence) -> Prompts:
+    """Return what a person pointed at; only to `segment` are points and a box prompts."""
+    if evidence.tool != "segment":
+        return Prompts()
+    args = SegmentArgs.model_validate(evidence.arguments)
+    box = args.box and (args.box[0], args.box[1], args.box[2], args.box[3])
+    return Prompts(None, [(x, y, bool(inside)) for x, y, inside in args.points], box or None)
 
 
 def _names(evidence: Evidence) -> list[str]:

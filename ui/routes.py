@@ -24,7 +24,7 @@ from overread.tools.volume import carry
 from overread.ui.deleting import delete_room
 from overread.ui.desk import Desk
 from overread.ui.gate import USER
-from overread.ui.layers import evidence_facts, heat_of, mask_of
+from overread.ui.layers import doubt_of, evidence_facts, heat_of, mask_of
 from overread.ui.rooms import MAX_TITLE, Room
 from overread.ui.slices import PRESETS, encode, facts, study_facts, thumbnail
 
@@ -164,6 +164,12 @@ def make_routes(desk: Desk) -> APIRouter:
         found = heat_of(desk, here, here.find(evidence), case)
         return Response(png(found), media_type="image/png", headers=_PRIVATE)
 
+    @router.get("/sessions/{session}/evidence/{evidence}/uncertainty")
+    def unsure(here: Here, evidence: str) -> Response:
+        layer, told = doubt_of(desk, here, here.find(evidence))
+        headers = {"X-Overread-Quality": json.dumps(told)} | _PRIVATE
+        return Response(png(layer), media_type="image/png", headers=headers)
+
     @router.get("/sessions/{session}/artifacts/{sha256}")
     def artifact(here: Here, sha256: str) -> Response:
         for item in here.evidence:
@@ -188,7 +194,7 @@ def make_routes(desk: Desk) -> APIRouter:
         quality = doubt(segmenter, image, _prompts(drawn, image, segmenter))
         told = {"dice": round(quality.dice, 3), "source": quality.source}
         headers = {"X-Overread-Quality": json.dumps(told)} | _PRIVATE
-        data = png(uncertainty_layer(quality))
+        data = png(uncertainty_layer(quality.uncertainty))
         return Response(data, media_type="image/png", headers=headers)
 
     @router.post("/sessions/{session}/outlines")

@@ -11,7 +11,6 @@ from overread.tools.bundled_segmenter import bundled_segmenter
 from overread.tools.clicks import Prompts, answer, doubt
 from overread.tools.pictures import uncertainty_layer
 from overread.tools.quality import (
-    Quality,
     entropy,
     expected_dice,
     quality_by_jitter,
@@ -87,6 +86,6 @@ def test_doubt_moves_points_and_leaves_strokes_where_they_are() -> None:
 def test_its_layer_is_clear_where_the_mask_is_sure() -> None:
     heat = np.zeros((1600, 800), np.float32)
     heat[800:] = 1.0
-    layer = np.asarray(uncertainty_layer(Quality(0.9, heat, "by hand")))
+    layer = np.asarray(uncertainty_layer(heat))
     assert layer.shape == (768, 384, 4)
     assert layer[:380, :, 3].max() == 0 and layer[390:, :, 3].min() > 100

@@ -169,13 +169,14 @@ def test_a_user_cannot_reach_what_is_anothers(guarded: str, chest: Path) -> None
         f"/reading/sessions/{session}/export",
         f"/reading/sessions/{session}/pixels/{image}",
         f"/reading/sessions/{session}/evidence/E2/mask?name=thorax",
+        f"/reading/sessions/{session}/evidence/E2/uncertainty",
         f"/reading/sessions/{session}/artifacts/{sha256}",
     ]
     click = {"image": image, "points": [[200, 200, True]]}
     with logged_in(guarded, "ada") as ada, logged_in(guarded, "bob") as bob:
-        assert [ada.get(path).status_code for path in paths] == [200] * 5
+        assert [ada.get(path).status_code for path in paths] == [200] * 6
         assert ada.post(f"/reading/sessions/{session}/clicks", json=click).status_code == 200
-        assert [bob.get(path).status_code for path in paths] == [404] * 5
+        assert [bob.get(path).status_code for path in paths] == [404] * 6
         assert bob.post(f"/reading/sessions/{session}/clicks", json=click).status_code == 404
         assert bob.post(f"/reading/sessions/{session}/uncertainty", json=click).status_code == 404
         assert bob.request("DELETE", f"/reading/sessions/{session}").status_code == 404

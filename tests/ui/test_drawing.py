@@ -127,6 +127,8 @@ def test_an_accepted_outline_is_evidence_by_the_reader(
     expect(card).to_contain_text("my shadow")
     card.click()
     expect(pane(page)).to_have_attribute("data-layers", "my shadow")
+    page.keyboard.press("q")
+    expect(page.locator("#viewer-status")).to_contain_text("E2 was outlined by a reader")
 
 
 def outlined(page: Page) -> int:

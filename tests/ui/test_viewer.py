@@ -227,6 +227,14 @@ def test_a_citation_jumps_to_its_image_and_mask(page: Page, room_url: str) -> No
         }"""
     )
     assert colours[0] > 0.1 and colours[1] > 200
+    sure = grey(page)
+    page.click("[data-action=unsure]")
+    expect(pane(page)).to_have_attribute("data-layers", "thorax,unsure")
+    expect(page.locator("#viewer-status")).to_contain_text("E2: expected Dice of thorax 0.9")
+    assert grey(page) > sure
+    page.keyboard.press("q")
+    expect(pane(page)).to_have_attribute("data-layers", "thorax")
+    assert grey(page) == sure
     page.locator('#evidence [data-evidence="E1"]').focus()
     page.keyboard.press("Enter")
     expect(pane(page)).to_have_attribute("data-evidence", "E1")

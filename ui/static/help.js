@@ -8,7 +8,7 @@ const KEYS = [
   ["W, P", "window, pan"], ["R", "reset the view"], ["C, L", "compare, link"],
   ["N, X", "point inside, point outside"], ["B, S", "box, scribble"], ["V, E", "brush, eraser"],
   ["U, Delete", "undo, clear the outline"], ["T", "follow the outline through slices or frames"],
-  ["Q", "where the segmenter is unsure of the outline"],
+  ["Q", "where the segmenter is unsure of what it outlined"],
   ["A", "accept the outline as evidence"],
   ["M", "hide or show masks"],
   ["[ ]", "previous, next evidence"], ["Y", "why a similar case was found"], ["/", "ask a question"], ["D", "dark mode"],

@@ -1,5 +1,6 @@
 // The viewer: one pane or two beside each other, their tools, and what evidence looks like on them.
 
+import { layDoubts } from "./doubts.js";
 import { Drawing, TOOLS } from "./drawing.js";
 import { fromPng, PALETTE } from "./masks.js";
 import { Pane } from "./pane.js";
@@ -60,7 +61,7 @@ export class Viewer {
         action("link", "Link", "Scroll, zoom and window both together (L)", () => this.link(!this.linked)),
         action("play", "▶ Play", "Play slices or frames (Space)", () => this.play()),
         action("hide", "Hide", "Masks, boxes and outlines away, or back (M)", () => this.hide(!this.hidden)),
-        action("unsure", "Unsure", "Where the segmenter is unsure of the outline (Q)", () => this.unsure(!this.drawing.doubting)),
+        action("unsure", "Unsure", "Where the segmenter is unsure of what it outlined (Q)", () => this.unsure(!this.drawing.doubting)),
         this.neighbours,
         action("why", "Why", "Heat over the image: where it is like this case (Y)", () => this.why(!this.explains)),
       ),
@@ -127,10 +128,16 @@ export class Viewer {
     }
   }
 
-  /** Shows where the outline that is being drawn is unsure, or shows it no more. */
-  unsure(on) {
+  /** Shows where the outline being drawn and those of evidence are unsure, or shows it no more. */
+  async unsure(on) {
     this.buttons.unsure.setAttribute("aria-pressed", String(on));
-    return this.drawing.doubt(this.panes[0], on);
+    await this.drawing.doubt(this.panes[0], on);
+    await this.doubts();
+  }
+
+  doubts() {
+    const stands = (evidence) => evidence && this.evidence === evidence && this.drawing.doubting;
+    return layDoubts(this.panes[0], this.evidence, stands);
   }
 
   compare(two) {
@@ -232,6 +239,7 @@ export class Viewer {
     if (evidence.neighbours.length) await this.showNeighbour();
     else if (evidence.heat) await this.heat();
     say(evidence.content);
+    if (this.drawing.doubting) await this.doubts();
   }
 
   listNeighbours({ neighbours }) {
