@@ -10,7 +10,7 @@ from PIL import ImageDraw
 
 from overread.imaging.errors import InputError
 from overread.imaging.study import Image, Mask
-from overread.tools.quality import Quality, quality_by_jitter, quality_of
+from overread.tools.quality import Quality, quality
 from overread.tools.segmenter import Box, Point, Segmentation, Segmenter
 
 MAX_POINTS = 200
@@ -64,13 +64,10 @@ def doubt(segmenter: Segmenter, image: Image, prompts: Prompts) -> Quality:
     Raises:
         InputError: As `answer`.
     """
-    found = answer(segmenter, image, prompts)
-    if not prompts.points and prompts.box is None:
-        return quality_of(found)
-    return quality_by_jitter(
+    return quality(
         segmenter,
         image,
-        found,
+        answer(segmenter, image, prompts),
         prompts.target,
         prompts.points,
         prompts.box,

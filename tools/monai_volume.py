@@ -68,13 +68,15 @@ class MonaiVolumeSegmenter(MonaiSegmenter):
             if self._last is None or self._last.slices.get(image.ref) != _digest(image.pixels):
                 self._last = self._run(image.ref)
             found = self._last
-        slice_ = np.array([0.0, 0.0, list(found.slices).index(image.ref), 1.0])
         onto = np.linalg.inv(found.own) @ found.grid
+        rows, columns, at = *image.shape, list(found.slices).index(image.ref)
+        ends = [[x, y, at, 1.0] for x in (0, columns - 1) for y in (0, rows - 1)]
+        part, first = _around((onto @ np.transpose(ends))[:3], found.told.shape[1:])
         read: NDArray[np.float32] = ndimage.affine_transform(
-            found.told[channel].astype(np.float32),
+            found.told[channel][part].astype(np.float32),
             onto[:3, :3],
-            (onto @ slice_)[:3],
-            output_shape=(image.shape[1], image.shape[0], 1),
+            (onto @ [0.0, 0.0, at, 1.0])[:3] - first,
+            output_shape=(columns, rows, 1),
             order=1,
             mode="nearest",
         )
@@ -110,6 +112,16 @@ class MonaiVolumeSegmenter(MonaiSegmenter):
         if not isinstance(found, torch.Tensor):
             raise ConfigError(f"the bundle {self._bundle.name} gives more than one answer")
         return found
+
+
+def _around(
+    points: NDArray[np.float64], shape: tuple[int, ...]
+) -> tuple[tuple[slice, ...], NDArray[np.int64]]:
+    """Return the part of a grid that lies around points, (3, points), and the index where it begins."""
+    last = np.array(shape) - 1
+    first = np.clip(np.floor(points.min(axis=1)).astype(int), 0, last)
+    end = np.clip(np.ceil(points.max(axis=1)).astype(int), 0, last) + 1
+    return tuple(slice(low, high) for low, high in zip(first, end, strict=True)), first
 
 
 def _digest(pixels: Pixels) -> bytes:

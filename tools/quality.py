@@ -126,3 +126,24 @@ def quality_by_jitter(
         entropy(mean),
         f"entropy over {JITTERS} prompts moved by about {100 * JITTER:.0f} % of the image",
     )
+
+
+def quality(
+    segmenter: Segmenter,
+    image: Image,
+    segmentation: Segmentation,
+    target: str | None = None,
+    points: Sequence[Point] = (),
+    box: Box | None = None,
+    scribble: Mask | None = None,
+    previous: Mask | None = None,
+) -> Quality:
+    """Return what is thought of a mask: by prompts moved a little where it has any that can be.
+
+    Args as of `quality_by_jitter`.
+    """
+    if not points and box is None:
+        return quality_of(segmentation)
+    return quality_by_jitter(
+        segmenter, image, segmentation, target, points, box, scribble, previous
+    )

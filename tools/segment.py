@@ -15,7 +15,7 @@ from overread.tools.blank import is_blank
 from overread.tools.border import make_tool
 from overread.tools.pictures import store_mask, store_overlay, store_uncertainty
 from overread.tools.places import Outline, place_of
-from overread.tools.quality import quality_by_jitter, quality_of
+from overread.tools.quality import quality
 from overread.tools.seen_in import is_known_in
 from overread.tools.segmenter import Segmenter
 from overread.tools.sides import MIDLINE, has_sides, midline_of, patient_side
@@ -146,16 +146,12 @@ def build(context: ToolContext) -> BaseTool:
             midline = find_midline(outline, picture, target)
             place = place_of(picture, target, segmentation.mask, outline)
             values = describe(picture, target, segmentation.mask, midline, place)
-            quality = (
-                quality_by_jitter(segmenter, picture, segmentation, target, pointed, around)
-                if pointed or around
-                else quality_of(segmentation)
-            )
-            values[EXPECTED_DICE] = f"{quality.dice:.2f}"
+            thought = quality(segmenter, picture, segmentation, target, pointed, around)
+            values[EXPECTED_DICE] = f"{thought.dice:.2f}"
             artifacts = [
                 store_overlay(context.artifacts, picture, {target: segmentation.mask}),
                 store_mask(context.artifacts, segmentation.mask, target),
-                store_uncertainty(context.artifacts, picture, quality, target),
+                store_uncertainty(context.artifacts, picture, thought, target),
             ]
         if segmentation.basis:
             values[BASIS] = segmentation.basis

@@ -129,8 +129,8 @@ def _prompts(evidence: Evidence) -> Prompts:
     if evidence.tool != "segment":
         return Prompts()
     args = SegmentArgs.model_validate(evidence.arguments)
-    box = args.box and (args.box[0], args.box[1], args.box[2], args.box[3])
-    return Prompts(None, [(x, y, bool(inside)) for x, y, inside in args.points], box or None)
+    box = (args.box[0], args.box[1], args.box[2], args.box[3]) if args.box else None
+    return Prompts(None, [(x, y, bool(inside)) for x, y, inside in args.points], box)
 
 
 def _names(evidence: Evidence) -> list[str]:

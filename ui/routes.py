@@ -7,6 +7,7 @@ import json
 import zipfile
 from typing import Annotated, Any
 
+import PIL.Image
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
@@ -167,8 +168,7 @@ def make_routes(desk: Desk) -> APIRouter:
     @router.get("/sessions/{session}/evidence/{evidence}/uncertainty")
     def unsure(here: Here, evidence: str) -> Response:
         layer, told = doubt_of(desk, here, here.find(evidence))
-        headers = {"X-Overread-Quality": json.dumps(told)} | _PRIVATE
-        return Response(png(layer), media_type="image/png", headers=headers)
+        return _doubted(layer, told)
 
     @router.get("/sessions/{session}/artifacts/{sha256}")
     def artifact(here: Here, sha256: str) -> Response:
@@ -193,9 +193,7 @@ def make_routes(desk: Desk) -> APIRouter:
         image, segmenter = desk.image(here, drawn.image), resources.segmenter()
         quality = doubt(segmenter, image, _prompts(drawn, image, segmenter))
         told = {"dice": round(quality.dice, 3), "source": quality.source}
-        headers = {"X-Overread-Quality": json.dumps(told)} | _PRIVATE
-        data = png(uncertainty_layer(quality.uncertainty))
-        return Response(data, media_type="image/png", headers=headers)
+        return _doubted(uncertainty_layer(quality.uncertainty), told)
 
     @router.post("/sessions/{session}/outlines")
     def outlines(here: Here, who: User, accepted: Accepted) -> dict[str, Any]:
@@ -289,6 +287,11 @@ def _prompts(drawn: Drawn, image: Image, segmenter: Segmenter) -> Prompts:
     previous = _mask(drawn.previous, image.shape) if drawn.previous else None
     target = name_in(segmenter, drawn.target) if drawn.target else None
     return Prompts(target, drawn.points, drawn.box, drawn.strokes, previous)
+
+
+def _doubted(layer: PIL.Image.Image, told: dict[str, Any]) -> Response:
+    headers = {"X-Overread-Quality": json.dumps(told)} | _PRIVATE
+    return Response(png(layer), media_type="image/png", headers=headers)
 
 
 def _told(found: Segmentation, spacing: tuple[float, float] | None) -> dict[str, Any]:

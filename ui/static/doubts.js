@@ -2,20 +2,23 @@
 
 import { inSession, patiently, say } from "./server.js";
 
+/** Returns a picture of where the segmenter is unsure, and what is told beside it. */
+export async function askDoubt(path, options) {
+  const reply = await patiently("Asking how sure the segmenter is…", inSession(path, options));
+  const told = JSON.parse(reply.headers.get("X-Overread-Quality"));
+  return [await createImageBitmap(await reply.blob()), told];
+}
+
 /** Lays it there, or takes it away; `stands(evidence)` tells, at any time, whether it is still wanted. */
 export async function layDoubts(pane, evidence, stands) {
   pane.layers = pane.layers.filter((layer) => !layer.doubt);
   if (stands(evidence) && pane.layers.some((layer) => layer.mask)) {
-    const asking = inSession(`evidence/${evidence.id}/uncertainty`);
-    const reply = await patiently("Asking how sure the segmenter is…", asking);
-    const told = JSON.parse(reply.headers.get("X-Overread-Quality"));
-    const heat = await createImageBitmap(await reply.blob());
+    const [heat, told] = await askDoubt(`evidence/${evidence.id}/uncertainty`);
     if (!stands(evidence) || !pane.layers.some((layer) => layer.mask)) return; // the reader went on
     pane.layers = pane.layers.filter((layer) => !layer.doubt);
     pane.layers.push({ ref: evidence.image, name: "unsure", heat, doubt: true });
     const each = Object.entries(told).map(([name, dice]) => `${name} ${dice.toFixed(2)}`);
     say(`${evidence.id}: expected Dice of ${each.join(", ")}; bright: unsure`);
   }
-  pane.element.dataset.layers = pane.layers.map((layer) => layer.name).join(",");
-  pane.draw();
+  pane.lay(pane.layers);
 }

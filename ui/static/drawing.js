@@ -1,5 +1,6 @@
 // Drawing on an image: points, a box and strokes ask the segmenter; brush and eraser change the mask.
 
+import { askDoubt } from "./doubts.js";
 import { drawBox, drawDot, drawStroke } from "./marks.js";
 import { Mask, fromBase64, fromPng } from "./masks.js";
 import { Outline } from "./outline.js";
@@ -182,12 +183,8 @@ export class Drawing {
   async askDoubt(outline, pane) {
     if (!this.doubting || outline.awaited || outline.doubt || !outline.pixels) return;
     pane.draw();
-    await this.answered(outline, async () => {
-      const asking = inSession("uncertainty", { method: "POST", body: outline.prompts() });
-      const reply = await patiently("Asking again with prompts moved a little…", asking);
-      const told = JSON.parse(reply.headers.get("X-Overread-Quality"));
-      return [await createImageBitmap(await reply.blob()), told];
-    }, ([picture, told]) => {
+    const asking = () => askDoubt("uncertainty", { method: "POST", body: outline.prompts() });
+    await this.answered(outline, asking, ([picture, told]) => {
       outline.doubt = picture;
       outline.told = `${outline.size}; expected Dice ${told.dice.toFixed(2)} with prompts moved a little; bright: unsure`;
       if (this.on(pane) === outline) this.tell(pane);

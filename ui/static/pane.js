@@ -103,6 +103,13 @@ export class Pane {
     this.draw();
   }
 
+  /** Lays masks and heat over the image. */
+  lay(layers) {
+    this.layers = layers;
+    this.element.dataset.layers = layers.map((layer) => layer.name).join(",");
+    this.draw();
+  }
+
   /** Takes away what evidence laid over the image; it is drawn anew by whoever asked for that. */
   uncover() {
     this.layers = [];

@@ -226,13 +226,12 @@ export class Viewer {
       }),
     );
     if (this.evidence !== evidence || pane.series.id !== series.id) return; // the reader went on
-    pane.layers = layers;
     const around = layers.length ? layers[0].mask.extent()?.box : null;
     const box = evidence.box ?? around;
     const label = `${evidence.id} ${layers.map((layer) => layer.name).join(", ")}`.trim();
     pane.box = box ? { ref: evidence.image, box, label } : null;
     pane.element.dataset.evidence = evidence.id;
-    pane.element.dataset.layers = layers.map((layer) => layer.name).join(",");
+    pane.lay(layers);
     this.hide(false);
     this.explains = evidence.heat;
     this.listNeighbours(evidence);
@@ -272,8 +271,7 @@ export class Viewer {
       if (this.evidence.id !== id) return; // another was chosen meanwhile
       pane.layers.push({ ref: image, name: `heat ${name}`.trim(), heat: picture });
     }
-    pane.element.dataset.layers = pane.layers.map((layer) => layer.name).join(",");
-    pane.draw();
+    pane.lay(pane.layers);
   }
 
   async showNeighbour() {
